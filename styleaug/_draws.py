@@ -1,0 +1,79 @@
+"""Random draws that belong to an image, not to its place in a batch.
+
+Every image gets one 63-bit key; all that is random about the image is a hash of that key. So the
+same keys give the same draws in any batch split, and a key can come from a generator, from a host
+library's integer or from the name of a sample.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import numpy as np
+import torch
+import torch.distributed
+import torch.utils.data
+from torch import Tensor
+
+_GOLDEN = 0x9E3779B97F4A7C15
+_MASK = 0x7FFFFFFFFFFFFFFF
+
+
+def generator_keys(count: int, generator: torch.Generator | None) -> np.ndarray:
+    """Draw one key per image from ``generator`` (None: PyTorch's global CPU generator)."""
+    return torch.randint(_MASK, (count,), generator=generator).numpy().astype(np.uint64)
+
+
+def id_keys(seed: int, ids: Sequence[int | str]) -> np.ndarray:
+    """Return the key of each sample id under ``seed``."""
+    numbers = np.array([_as_number(item) for item in ids], dtype=np.uint64)
+    return _mix(numbers ^ _mix(np.array([seed & _MASK], dtype=np.uint64))) & np.uint64(_MASK)
+
+
+def fold_in(keys: np.ndarray, stream: int) -> np.ndarray:
+    """Return other keys for every ``stream``; stream 0 keeps the keys."""
+    if stream == 0:
+        return keys
+    return _mix(keys ^ _mix(np.array([stream & _MASK], dtype=np.uint64))) & np.uint64(_MASK)
+
+
+def process_stream() -> int:
+    """Return a number that differs between ranks, loader workers and epochs; 0 in a lone process.
+
+    Loader workers start as copies of one process, and training scripts seed all ranks alike:
+    without this number they would repeat each other's draws.
+    """
+    worker = torch.utils.data.get_worker_info()
+    rank = _rank()
+    if worker is None and rank == 0:
+        return 0
+    name = f"{rank}:{worker.id}:{worker.seed}" if worker is not None else f"{rank}"
+    return _as_number(name)
+
+
+def uniforms(keys: np.ndarray, columns: int) -> Tensor:
+    """Return ``(len(keys), columns)`` float64 numbers in [0, 1), one row per key (SplitMix64)."""
+    steps = np.arange(1, columns + 1, dtype=np.uint64) * np.uint64(_GOLDEN)
+    bits = _mix(keys[:, None] + steps[None, :])
+    return torch.from_numpy((bits >> np.uint64(11)).astype(np.float64) * 2.0**-53)
+
+
+def _mix(bits: np.ndarray) -> np.ndarray:
+    """Apply the finalizer of SplitMix64 (Steele, Lea & Flood 2014) to an array of uint64."""
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
+
+
+def _as_number(item: int | str) -> int:
+    if isinstance(item, int) and 0 <= item <= _MASK:
+        return item
+    return int.from_bytes(blake2b(str(item).encode(), digest_size=8).digest(), "little") & _MASK
+
+
+def _rank() -> int:
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank()
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")))

@@ -1,0 +1,149 @@
+"""The only file that knows layouts, data types and ranges.
+
+An image of any kind becomes a batch ``(B, C, H, W)`` in its own data type (`as_batch`); rows of it
+become the library's tensor, float32 RGB in [0, 1] (`to_content`), and come back (`from_content`).
+Rows that nobody asks for are never converted, so they keep every bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from styleaug._checks import check_images, check_unit_range
+
+AnyImage: TypeAlias = "Tensor | np.ndarray | Image.Image"
+
+CHANNELS = (1, 3, 4)
+"""Grey, RGB, and RGB with an opacity channel that is carried over untouched."""
+
+_LEVELS = {torch.uint8: 255.0, torch.uint16: 65535.0}
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_PIL_BACK = ("LA", "CMYK", "YCbCr")
+_PIL_MODES = {"1": "L", "P": "RGB", "LA": "RGBA", "PA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB"}
+
+
+def as_batch(image: AnyImage) -> tuple[Tensor, Callable[[Tensor], AnyImage]]:
+    """Return ``image`` as a batch and a function that brings a batch back to its layout.
+
+    Args:
+        image: A tensor ``(C, H, W)`` or ``(B, C, H, W)``, an array ``(H, W)``, ``(H, W, C)`` or
+            ``(N, H, W, C)``, or a PIL image; 1, 3 or 4 channels; uint8, uint16 or floating point
+            in [0, 1].
+
+    Returns:
+        The batch ``(B, C, H, W)`` in the data type of the image (sharing memory where it can), and
+        ``restore``, which maps such a batch to the layout and container that came in.
+
+    Raises:
+        TypeError: If the image is none of these kinds or has another data type.
+        ValueError: If its shape does not fit, it is empty, a side is under 32 pixels, or float
+            values are not finite or leave [0, 1].
+    """
+    batch, restore = _layout(image)
+    if batch.dtype not in _LEVELS and batch.dtype not in _FLOATS:
+        raise TypeError(
+            f"image must be uint8, uint16 or floating point in [0, 1], got {batch.dtype}. "
+            "Scale other integers (Hounsfield units, 12-bit data) to float32 in [0, 1] first."
+        )
+    check_images("image", batch, CHANNELS)
+    if batch.dtype in _FLOATS:
+        check_unit_range("image", batch)
+    return batch, restore
+
+
+def to_content(batch: Tensor) -> Tensor:
+    """Return rows of a batch as float32 RGB ``(B, 3, H, W)`` in [0, 1]."""
+    color = batch[:, :3] if batch.shape[1] == 4 else batch
+    content = color.to(torch.float32)
+    if batch.dtype in _LEVELS:
+        content = content.div_(_LEVELS[batch.dtype])
+    return content.expand(-1, 3, -1, -1) if content.shape[1] == 1 else content
+
+
+def from_content(stylized: Tensor, like: Tensor) -> Tensor:
+    """Return float32 RGB images in the channels, range, data type and device of ``like``.
+
+    Grey images come back as the mean of the three channels; a fourth channel is that of ``like``.
+    """
+    stylized = stylized.to(like.device)
+    if like.shape[1] == 1:
+        stylized = stylized.mean(dim=1, keepdim=True)
+    if like.dtype in _LEVELS:
+        stylized = (stylized * _LEVELS[like.dtype]).round_()
+    stylized = stylized.to(like.dtype)
+    return torch.cat([stylized, like[:, 3:]], dim=1) if like.shape[1] == 4 else stylized
+
+
+def take_rows(batch: Tensor, rows: list[int]) -> Tensor:
+    """Return ``batch[rows]``; the batch itself when that is all of it."""
+    if rows == list(range(len(batch))):
+        return batch
+    return batch.index_select(0, torch.tensor(rows, device=batch.device))
+
+
+def put_rows(batch: Tensor, rows: list[int], values: Tensor) -> Tensor:
+    """Return a copy of ``batch`` in which ``rows`` hold ``values``."""
+    if len(rows) == len(batch):
+        return values
+    out = batch.clone()
+    index = torch.tensor(rows, device=batch.device)
+    # PyTorch cannot index-write uint16; the bits of int16 are the same.
+    raw = torch.int16 if batch.dtype == torch.uint16 else batch.dtype
+    out.view(raw).index_copy_(0, index, values.view(raw))
+    return out
+
+
+def _layout(image: AnyImage) -> tuple[Tensor, Callable[[Tensor], AnyImage]]:
+    if isinstance(image, Tensor):
+        return _tensor_layout(image)
+    if isinstance(image, np.ndarray):
+        return _array_layout(image)
+    if isinstance(image, Image.Image):
+        return _pil_layout(image)
+    raise TypeError(
+        f"image must be a torch.Tensor, numpy.ndarray or PIL image, got {type(image).__name__}."
+    )
+
+
+def _tensor_layout(image: Tensor) -> tuple[Tensor, Callable[[Tensor], AnyImage]]:
+    if image.ndim == 3:
+        return image.unsqueeze(0), lambda batch: batch.squeeze(0)
+    if image.ndim == 4:
+        return image, lambda batch: batch
+    raise ValueError(
+        f"image must have shape (C, H, W) or (B, C, H, W), got {tuple(image.shape)}. "
+        "Flatten further leading dimensions into the batch."
+    )
+
+
+def _array_layout(image: np.ndarray) -> tuple[Tensor, Callable[[Tensor], AnyImage]]:
+    if not 2 <= image.ndim <= 4:
+        raise ValueError(f"image must be (H, W), (H, W, C) or (N, H, W, C), got {image.shape}.")
+    shape = (1, *image.shape, 1) if image.ndim == 2 else (-1, *image.shape[-3:])
+    # A copy where the memory is read-only or reversed: PyTorch takes neither.
+    plain = np.require(image, requirements=["C", "W"])
+    batch = torch.from_numpy(plain.reshape(shape)).permute(0, 3, 1, 2)
+
+    def restore(batch: Tensor) -> np.ndarray:
+        array = batch.permute(0, 2, 3, 1).contiguous().numpy()
+        return array.reshape(image.shape)
+
+    return batch, restore
+
+
+def _pil_layout(image: Image.Image) -> tuple[Tensor, Callable[[Tensor], AnyImage]]:
+    mode = _PIL_MODES.get(image.mode, image.mode)
+    array = np.array(image if mode == image.mode else image.convert(mode))
+    batch, restore_array = _array_layout(array)
+
+    def restore(batch: Tensor) -> Image.Image:
+        out = Image.fromarray(np.asarray(restore_array(batch)))
+        return out.convert(image.mode) if image.mode in _PIL_BACK else out
+
+    return batch, restore

@@ -1,0 +1,73 @@
+"""Colour spaces as pure functions of tensors: sRGB and CIE L*a*b*."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# IEC 61966-2-1 primaries and the D65 white point.
+_RGB_TO_XYZ = (
+    (0.412453, 0.357580, 0.180423),
+    (0.212671, 0.715160, 0.072169),
+    (0.019334, 0.119193, 0.950227),
+)
+_WHITE = (0.95047, 1.0, 1.08883)
+_XYZ_TO_LAB = ((0.0, 116.0, 0.0), (500.0, -500.0, 0.0), (0.0, 200.0, -200.0))
+
+
+def rgb_to_lab(image: Tensor) -> Tensor:
+    """Convert sRGB to CIE L*a*b* under D65.
+
+    Args:
+        image: float ``(B, 3, H, W)``, sRGB in [0, 1].
+
+    Returns:
+        float ``(B, 3, H, W)``: L* in [0, 100], a* and b* around [-128, 127].
+
+    Source:
+        IEC 61966-2-1 (sRGB) and CIE 15 (L*a*b*), as in ``skimage.color.rgb2lab``.
+
+    Example:
+        >>> rgb_to_lab(torch.ones(1, 3, 1, 1))[0, 0].item()
+        100.0
+    """
+    linear = torch.where(image > 0.04045, ((image + 0.055) / 1.055) ** 2.4, image / 12.92)
+    to_xyz = _matrix(_RGB_TO_XYZ, image) / _matrix(_WHITE, image)[:, None]
+    xyz = _mix_channels(to_xyz, linear)
+    # clamped because the branch that is not taken must stay finite under autograd
+    root = torch.where(xyz > 0.008856, xyz.clamp_min(1e-6) ** (1.0 / 3.0), 7.787 * xyz + 16 / 116)
+    lab = _mix_channels(_matrix(_XYZ_TO_LAB, image), root)
+    lab[:, 0] -= 16.0
+    return lab
+
+
+def lab_to_rgb(lab: Tensor) -> Tensor:
+    """Convert CIE L*a*b* under D65 to sRGB; colours outside the gamut leave [0, 1].
+
+    Args:
+        lab: float ``(B, 3, H, W)`` as `rgb_to_lab` returns it.
+
+    Returns:
+        float ``(B, 3, H, W)`` sRGB, not clamped.
+
+    Example:
+        >>> image = torch.rand(1, 3, 8, 8)
+        >>> bool((lab_to_rgb(rgb_to_lab(image)) - image).abs().max() < 1e-4)
+        True
+    """
+    from_lab = torch.linalg.inv(_matrix(_XYZ_TO_LAB, lab).double()).to(lab.dtype)
+    shifted = lab + _matrix((16.0, 0.0, 0.0), lab)[:, None, None]
+    root = _mix_channels(from_lab, shifted)
+    xyz = torch.where(root > 0.2068966, root**3, (root - 16 / 116) / 7.787)
+    to_xyz = _matrix(_RGB_TO_XYZ, lab) / _matrix(_WHITE, lab)[:, None]
+    linear = _mix_channels(torch.linalg.inv(to_xyz.double()).to(lab.dtype), xyz)
+    gamma = 1.055 * linear.clamp_min(1e-6) ** (1 / 2.4) - 0.055
+    return torch.where(linear > 0.0031308, gamma, linear * 12.92)
+
+
+def _matrix(values: tuple, like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=like.dtype, device=like.device)
+
+
+def _mix_channels(matrix: Tensor, image: Tensor) -> Tensor:
+    return (matrix @ image.flatten(2)).view_as(image)

@@ -1,0 +1,132 @@
+"""Where styles come from: other images of the batch, or a bank of styles encoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from styleaug._checks import check_choice
+from styleaug._image import AnyImage, take_rows, to_content
+from styleaug.bank import StyleBank
+from styleaug.stylizers.base import Stylizer
+from styleaug.stylizers.code import StyleCode
+
+Styles: TypeAlias = "str | Path | AnyImage | Sequence[str | Path | AnyImage] | StyleSource"
+
+
+@runtime_checkable
+class StyleSource(Protocol):
+    """Gives every image of a batch a style: first an id that can be written down, then a code."""
+
+    def fingerprint(self, batch_size: int) -> str:
+        """Return what drawn ids are good for; replaying them elsewhere is refused."""
+        ...
+
+    def draw(self, uniforms: Tensor, applied: Tensor) -> list[int]:
+        """Return one style id per image.
+
+        Args:
+            uniforms: float64 ``(B,)`` random numbers in [0, 1), one per image.
+            applied: bool ``(B,)``, which images will be stylized.
+        """
+        ...
+
+    def codes(self, ids: Sequence[int], batch: Tensor, stylizer: Stylizer) -> StyleCode:
+        """Return the code of each id.
+
+        Args:
+            ids: Style ids that `draw` gave.
+            batch: The whole batch ``(B, C, H, W)`` that is being stylized, in its own data type.
+            stylizer: What encodes and will use the codes.
+        """
+        ...
+
+
+class BatchStyles:
+    """Every image takes the style of another image of its batch.
+
+    Args:
+        within: "batch" draws from all other images. "applied" passes the styles round in a circle
+            among the images that are stylized, in random order: the protocol of Stylizing ViT.
+            Where only one image is stylized, it draws from the whole batch (the original protocol
+            would give it its own style).
+
+    Raises:
+        ValueError: If ``within`` is neither.
+
+    Example:
+        >>> source = BatchStyles()
+        >>> source.draw(torch.tensor([0.0, 0.9]), torch.tensor([True, True]))
+        [1, 0]
+    """
+
+    def __init__(self, within: Literal["batch", "applied"] = "batch") -> None:
+        check_choice("within", within, ("batch", "applied"))
+        self.within = within
+
+    def fingerprint(self, batch_size: int) -> str:
+        """Return the size of the batch: ids are positions in it."""
+        return f"batch:{batch_size}"
+
+    def draw(self, uniforms: Tensor, applied: Tensor) -> list[int]:
+        """Return the position of another image for every image."""
+        count = len(uniforms)
+        steps = 1 + (uniforms * (count - 1)).long()
+        ids = (torch.arange(count) + steps) % count
+        if self.within == "applied" and int(applied.sum()) > 1:
+            rows = applied.nonzero().flatten()
+            circle = rows[uniforms[rows].argsort()]
+            ids[circle] = circle.roll(-1)
+        return ids.tolist()
+
+    def codes(self, ids: Sequence[int], batch: Tensor, stylizer: Stylizer) -> StyleCode:
+        """Encode the images that are needed, each once."""
+        rows = sorted(set(ids))
+        place = {row: index for index, row in enumerate(rows)}
+        code = stylizer.encode_checked(to_content(take_rows(batch, rows)))
+        return code[[place[item] for item in ids]]
+
+    def __repr__(self) -> str:
+        return f"BatchStyles(within={self.within!r})"
+
+
+def as_style_source(styles: Styles, stylizer: Stylizer, *, portion: bool = False) -> StyleSource:
+    """Return the source of styles that ``styles`` describes.
+
+    Args:
+        styles: "batch", a bank, the path of a saved bank, a folder, a file, a list of files or
+            images, a batch of images, or any other source.
+        stylizer: What encodes them.
+        portion: Whether a fixed portion of each batch is stylized, which makes "batch" pass the
+            styles round among those images.
+
+    Raises:
+        FileNotFoundError: If a path does not exist.
+        ValueError: If no image is there, or a bank does not fit the stylizer.
+    """
+    if isinstance(styles, str) and styles == "batch":
+        return BatchStyles("applied" if portion else "batch")
+    if isinstance(styles, str | Path) and Path(styles).suffix == ".safetensors":
+        styles = StyleBank.load(styles)
+    if isinstance(styles, StyleBank):
+        styles.check_fits(stylizer)
+    if isinstance(styles, StyleSource):
+        return styles
+    if isinstance(styles, str | Path) or _all_paths(styles):
+        return StyleBank.from_files(styles, stylizer)  # type: ignore[arg-type]
+    return StyleBank.from_images(_images(styles), stylizer)
+
+
+def _all_paths(styles: Any) -> bool:
+    if not isinstance(styles, Sequence):
+        return False
+    return len(styles) > 0 and all(isinstance(item, str | Path) for item in styles)
+
+
+def _images(styles: Any) -> Any:
+    """Return the images of a list; one image or a batch counts as a list of one."""
+    return styles if isinstance(styles, Sequence | Iterator) else [styles]

@@ -1,0 +1,138 @@
+"""The stylizers: one table that can be read, and the functions that build from it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from styleaug.stylizers.base import Precision, Stylizer
+from styleaug.stylizers.code import StyleCode
+from styleaug.stylizers.colorist import Colorist
+from styleaug.stylizers.fda import FourierDomainAdaptation
+from styleaug.stylizers.histogram import HistogramMatching
+from styleaug.stylizers.mkl import MongeKantorovich
+from styleaug.stylizers.reinhard import Reinhard
+from styleaug.weights import Weights
+
+__all__ = [
+    "DEFAULT_STYLIZER",
+    "STYLIZERS",
+    "StyleCode",
+    "Stylizer",
+    "StylizerEntry",
+    "create_stylizer",
+    "list_stylizers",
+]
+
+
+@dataclass(frozen=True)
+class StylizerEntry:
+    """One row of the table of stylizers.
+
+    Attributes:
+        build: The class, or a function with its options as keyword arguments.
+        summary: What it matches, in a few words.
+        licence: Licence of the method's code here and of its published weights.
+        source: Where the method comes from.
+        options: Fixed arguments of ``build`` for this row.
+        weights: Records of published weights, by which ``weights=`` finds them.
+    """
+
+    build: Callable[..., Stylizer]
+    summary: str
+    licence: str
+    source: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    weights: tuple[Weights, ...] = ()
+
+
+DEFAULT_STYLIZER = "colorist"
+"""The stylizer of ``StyleTransfer()`` and of the command line."""
+
+_NO_WEIGHTS = "Apache-2.0 (no weights)"
+
+STYLIZERS: dict[str, StylizerEntry] = {
+    "colorist": StylizerEntry(
+        Colorist, "RGB mean and standard deviation", _NO_WEIGHTS, "Colorist (Doerrich et al.)"
+    ),
+    "reinhard": StylizerEntry(
+        Reinhard, "L*a*b* mean and standard deviation", _NO_WEIGHTS, "Reinhard et al. 2001"
+    ),
+    "mkl": StylizerEntry(
+        MongeKantorovich, "RGB mean and covariance", _NO_WEIGHTS, "Pitié & Kokaram 2007"
+    ),
+    "histogram": StylizerEntry(
+        HistogramMatching, "RGB histograms", _NO_WEIGHTS, "Gonzalez & Woods"
+    ),
+    "fda": StylizerEntry(
+        FourierDomainAdaptation, "low-frequency amplitudes", _NO_WEIGHTS, "Yang & Soatto 2020"
+    ),
+}
+
+
+def list_stylizers() -> list[str]:
+    """Return the names of all stylizers, in the order of the table.
+
+    Example:
+        >>> list_stylizers()[:3]
+        ['colorist', 'reinhard', 'mkl']
+    """
+    return list(STYLIZERS)
+
+
+def create_stylizer(
+    name: str,
+    *,
+    weights: str | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    precision: Precision = "auto",
+    max_batch: int | None = None,
+    **options: Any,
+) -> Stylizer:
+    """Build a stylizer of the table, frozen and in eval mode, on the CPU.
+
+    Args:
+        name: A name that `list_stylizers` gives.
+        weights: Which weights: a published name, a file, or ``"hf:owner/name@revision"``; None
+            takes the stylizer's default. Colour stylizers have none.
+        mean: Channel means that the network was trained with, where its weights do not say.
+        std: Channel standard deviations likewise.
+        precision: "auto", "fp32", "bf16" or "fp16"; see `Stylizer`.
+        max_batch: Most images that go through at once; None lets the stylizer choose.
+        **options: Further arguments of the stylizer's own, such as ``beta`` of "fda".
+
+    Returns:
+        The stylizer.
+
+    Raises:
+        ValueError: If the name is unknown (the message lists the known ones), or the stylizer
+            does not take one of the arguments.
+
+    Example:
+        >>> create_stylizer("fda", beta=0.05).beta
+        0.05
+    """
+    if name not in STYLIZERS:
+        raise ValueError(f"stylizer must be one of {list_stylizers()}, got {name!r}.")
+    entry = STYLIZERS[name]
+    given = {"weights": weights, "mean": mean, "std": std, **options}
+    arguments = {key: value for key, value in given.items() if value is not None}
+    _check_options(name, entry, arguments)
+    stylizer = entry.build(
+        precision=precision, max_batch=max_batch, **dict(entry.options), **arguments
+    )
+    stylizer.name = name
+    return stylizer.freeze()
+
+
+def _check_options(name: str, entry: StylizerEntry, arguments: Mapping[str, Any]) -> None:
+    accepted = set(inspect.signature(entry.build).parameters) - set(entry.options)
+    unknown = sorted(set(arguments) - accepted)
+    if unknown:
+        raise ValueError(
+            f"stylizer {name!r} takes {sorted(accepted)}, got {unknown}."
+            + (" It has no weights." if "weights" in unknown else "")
+        )

@@ -1,0 +1,293 @@
+"""The contract of every stylizer, and all that happens around a network exactly once.
+
+A network fills in three hooks on clean tensors (`_encode_style`, `_stylize` and, where it can do
+the content's work once, `_stylize_grid`). Checks, style size, padding, chunks, precision, clamping
+and the exactness of ``alpha=0`` live here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from styleaug._checks import check_choice, check_images, check_probability, check_unit_range
+from styleaug.stylizers.code import StyleCode
+
+Precision: TypeAlias = Literal["auto", "fp32", "bf16", "fp16"]
+Maps: TypeAlias = Mapping[str, Tensor]
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Stylizer(nn.Module):
+    """Repaints content images in the style of others; frozen and in eval mode for good.
+
+    Args:
+        precision: What the network computes in. "auto" is bfloat16 on a CUDA device that has it
+            and float32 elsewhere. Statistics are float32 always; the colour stylizers too.
+        max_batch: Most images that go through at once; None lets the stylizer choose.
+
+    Attributes:
+        name: Name in the table of stylizers.
+        multiple: Content sides are padded (reflection) to a multiple of this and cropped back.
+        style_size: Style images are resized to this square before they are encoded, so that
+            codes stack; None where the code does not depend on the size.
+        weights_id: Short digest of the weights; empty where there are none.
+        follows_color: Whether the style is colour alone, so that keeping the content's colour
+            would undo it.
+    """
+
+    name: str = ""
+    multiple: int = 1
+    style_size: int | None = None
+    weights_id: str = ""
+    follows_color: ClassVar[bool] = False
+
+    def __init__(self, *, precision: Precision = "auto", max_batch: int | None = None) -> None:
+        super().__init__()
+        check_choice("precision", precision, PRECISIONS)
+        if max_batch is not None and max_batch < 1:
+            raise ValueError(f"max_batch must be at least 1 or None, got {max_batch}.")
+        self.precision: Precision = precision
+        self.max_batch = max_batch
+
+    @property
+    def identity(self) -> str:
+        """Name, settings that shape the style code, and weights: what a code is good for."""
+        settings = ",".join(f"{key}={value}" for key, value in self._code_settings().items())
+        return ":".join(part for part in (self.name, settings, self.weights_id) if part)
+
+    def freeze(self) -> Stylizer:
+        """Switch to eval mode without gradients, and stay there; returns the stylizer."""
+        self.requires_grad_(False)
+        return self.eval()
+
+    def train(self, mode: bool = True) -> Stylizer:
+        """Keep a frozen stylizer in eval mode, whatever a parent module asks for."""
+        frozen = not any(parameter.requires_grad for parameter in self.parameters())
+        return super().train(mode and not frozen)
+
+    def encode_style(self, style: Tensor) -> StyleCode:
+        """Encode style images once, for use with any content.
+
+        Args:
+            style: float ``(S, 3, H, W)`` in [0, 1], RGB, not normalised.
+
+        Returns:
+            A code of S styles.
+
+        Raises:
+            TypeError: If ``style`` is no floating-point tensor.
+            ValueError: If shape or values do not fit.
+        """
+        _check_unit_images("style", style)
+        return self.encode_checked(style)
+
+    @torch.no_grad()
+    def encode_checked(self, style: Tensor) -> StyleCode:
+        """Encode style images that were checked before (`encode_style` without the checks)."""
+        codes = []
+        for rows in self._chunks(len(style), style):
+            sized = self._resize_style(style[rows])
+            with self._numeric_context(style.device):
+                codes.append(StyleCode(self._encode_style(sized), self.identity))
+        return StyleCode.cat(codes)
+
+    def stylize(
+        self, content: Tensor, style_code: StyleCode, alpha: float | Tensor = 1.0
+    ) -> Tensor:
+        """Repaint each content image in the style of its code.
+
+        Args:
+            content: float ``(B, 3, H, W)`` in [0, 1], RGB, sides >= 32.
+            style_code: B codes, or one code for all.
+            alpha: Stylization strength, one number or ``(B,)``: 0 keeps the content bit for bit,
+                1 is full style.
+
+        Returns:
+            float ``(B, 3, H, W)`` in [0, 1].
+
+        Raises:
+            TypeError: If ``content`` is no floating-point tensor.
+            ValueError: If shapes, values or the origin of the code do not fit.
+        """
+        _check_unit_images("content", content)
+        self._check_code(style_code)
+        if len(style_code) not in (1, len(content)):
+            raise ValueError(
+                f"style_code must hold 1 style or {len(content)} (one per content image), "
+                f"got {len(style_code)}."
+            )
+        if len(style_code) != len(content):
+            style_code = style_code[[0] * len(content)]
+        strengths = _alpha_vector(alpha, len(content), content)
+        return self(content, style_code.to(content.device), strengths)
+
+    def stylize_grid(
+        self, content: Tensor, style_code: StyleCode, alpha: float | Tensor = 1.0
+    ) -> Tensor:
+        """Repaint every content image in every style, with the content's work done once.
+
+        Args:
+            content: float ``(B, 3, H, W)`` in [0, 1], RGB, sides >= 32.
+            style_code: S codes.
+            alpha: Stylization strength, one number or ``(B,)``.
+
+        Returns:
+            float ``(B, S, 3, H, W)`` in [0, 1].
+
+        Raises:
+            TypeError: If ``content`` is no floating-point tensor.
+            ValueError: If shapes, values or the origin of the code do not fit.
+        """
+        _check_unit_images("content", content)
+        self._check_code(style_code)
+        strengths = _alpha_vector(alpha, len(content), content)
+        return self.grid_checked(content, style_code.to(content.device), strengths)
+
+    @torch.no_grad()
+    def forward(self, content: Tensor, style_code: StyleCode, alpha: Tensor) -> Tensor:
+        """Stylize what was checked before (`stylize` without the checks): B codes, ``(B,)``."""
+        parts = []
+        for rows in self._chunks(len(content), content):
+            maps = {name: tensor[rows] for name, tensor in style_code.maps.items()}
+            part = content[rows]
+            with self._numeric_context(content.device):
+                painted = self._stylize(self._pad(part), maps, alpha[rows])
+            parts.append(_finish(painted, part, alpha[rows]))
+        return _joined(parts)
+
+    @torch.no_grad()
+    def grid_checked(self, content: Tensor, style_code: StyleCode, alpha: Tensor) -> Tensor:
+        """Stylize a grid that was checked before (`stylize_grid` without the checks)."""
+        count = len(style_code)
+        parts = []
+        for rows in self._chunks(len(content), content, images_each=count):
+            part = content[rows]
+            with self._numeric_context(content.device):
+                painted = self._stylize_grid(self._pad(part), style_code.maps, alpha[rows])
+            repeated = part.repeat_interleave(count, 0)
+            strengths = alpha[rows].repeat_interleave(count)
+            parts.append(_finish(painted.flatten(0, 1), repeated, strengths))
+        return _joined(parts).unflatten(0, (len(content), count))
+
+    def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
+        """Return the maps of a code: every tensor with the style as its first dimension."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _encode_style.")
+
+    def _stylize(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
+        """Return stylized images for as many codes as contents; may leave [0, 1]."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _stylize.")
+
+    def _stylize_grid(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
+        """Return ``(B, S, 3, H, W)``; override where the content can be encoded once."""
+        count = next(iter(maps.values())).shape[0]
+        tiled = {
+            name: tensor.repeat(len(content), *[1] * (tensor.ndim - 1))
+            for name, tensor in maps.items()
+        }
+        painted = self._stylize(
+            content.repeat_interleave(count, 0), tiled, alpha.repeat_interleave(count)
+        )
+        return painted.unflatten(0, (len(content), count))
+
+    def _code_settings(self) -> dict[str, Any]:
+        """Return the settings that change what a code holds; part of `identity`."""
+        return {}
+
+    def _chunk_size(self, images: Tensor) -> int | None:
+        """Return how many images go through at once when ``max_batch`` is None; None: all."""
+        return None
+
+    def _chunks(self, count: int, images: Tensor, images_each: int = 1) -> Iterator[slice]:
+        size = self.max_batch or self._chunk_size(images) or count * images_each
+        step = max(1, size // images_each)
+        return (slice(start, start + step) for start in range(0, count, step))
+
+    def _pad(self, content: Tensor) -> Tensor:
+        height, width = content.shape[2:]
+        extra = (-width % self.multiple, -height % self.multiple)
+        if extra == (0, 0):
+            return content
+        return F.pad(content, (0, extra[0], 0, extra[1]), mode="reflect")
+
+    def _resize_style(self, style: Tensor) -> Tensor:
+        size = self.style_size
+        if size is None or style.shape[2:] == (size, size):
+            return style
+        resized = F.interpolate(style, (size, size), mode="bilinear", antialias=True)
+        return resized.clamp_(0.0, 1.0)
+
+    def _numeric_context(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+        """Return an autocast of our own; that of the user's training loop is switched off."""
+        dtype = _DTYPES.get(self.compute_precision(device))
+        return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
+
+    def compute_precision(self, device: torch.device) -> str:
+        """Return what ``precision`` comes to on ``device``: "fp32", "bf16" or "fp16"."""
+        if self.precision != "auto":
+            return self.precision
+        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+
+    def _check_code(self, style_code: StyleCode) -> None:
+        if style_code.source != self.identity:
+            raise ValueError(
+                f"style_code must come from {self.identity!r}, got one of {style_code.source!r}. "
+                "Encode the styles again with this stylizer."
+            )
+
+
+class ColorStylizer(Stylizer):
+    """A stylizer whose style is colour alone: no weights, and float32 whatever ``precision`` says.
+
+    Those that make large intermediates work through a batch a few images at a time on a CPU
+    (``_chunk_bytes``), so that they stay in its cache.
+    """
+
+    follows_color: ClassVar[bool] = True
+    _chunk_bytes: ClassVar[int | None] = None
+
+    def _numeric_context(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+        return torch.autocast(device.type, enabled=False)
+
+    def _chunk_size(self, images: Tensor) -> int | None:
+        if self._chunk_bytes is None or images.device.type != "cpu":
+            return None
+        return max(1, self._chunk_bytes // images[0].nbytes)
+
+
+def _finish(painted: Tensor, content: Tensor, alpha: Tensor) -> Tensor:
+    """Crop, return to the content's data type, clamp, and keep rows of alpha 0 bit for bit."""
+    painted = painted[..., : content.shape[2], : content.shape[3]].to(content.dtype)
+    painted = painted.clamp_(0.0, 1.0)
+    keep = (alpha == 0).view(-1, 1, 1, 1)
+    return torch.where(keep, content, painted) if bool(keep.any()) else painted
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _check_unit_images(name: str, images: Tensor) -> None:
+    check_images(name, images)
+    if not images.is_floating_point():
+        raise TypeError(
+            f"{name} must be floating point in [0, 1], got {images.dtype}. "
+            "StyleTransfer takes integer images; divide by 255 for a stylizer."
+        )
+    check_unit_range(name, images)
+
+
+def _alpha_vector(alpha: float | Tensor, count: int, content: Tensor) -> Tensor:
+    values = alpha.tolist() if isinstance(alpha, Tensor) else alpha
+    strengths = values if isinstance(values, list) else [values] * count
+    if len(strengths) != count:
+        raise ValueError(f"alpha must be one number or ({count},), got {len(strengths)} values.")
+    checked = [check_probability("alpha", value) for value in strengths]
+    return torch.tensor(checked, dtype=torch.float32, device=content.device)

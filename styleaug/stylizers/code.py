@@ -1,0 +1,139 @@
+"""The encoded style: a small record of tensors that can be indexed, joined, mixed, moved, saved."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from styleaug.weights import load_tensors, save_tensors
+
+_FORMAT = "styleaug.StyleCode/1"
+
+
+@dataclass(frozen=True)
+class StyleCode:
+    """What a stylizer keeps of S style images.
+
+    Attributes:
+        maps: Named tensors; the first dimension of each counts the styles.
+        source: The stylizer and weights that made them (`Stylizer.identity`). A code only fits
+            the stylizer it came from.
+
+    Raises:
+        ValueError: If ``maps`` is empty or its tensors disagree on the number of styles.
+
+    Example:
+        >>> code = StyleCode({"mean": torch.zeros(4, 3)}, source="colorist")
+        >>> len(code), len(code[1:3]), code.nbytes
+        (4, 2, 48)
+    """
+
+    maps: Mapping[str, Tensor]
+    source: str
+
+    def __post_init__(self) -> None:
+        counts = {name: tensor.shape[0] for name, tensor in self.maps.items()}
+        if len(set(counts.values())) != 1:
+            raise ValueError(f"maps must share their first dimension, got {counts}.")
+
+    def __len__(self) -> int:
+        return next(iter(self.maps.values())).shape[0]
+
+    def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> StyleCode:
+        """Return the chosen styles as a code; an integer gives a code of one style."""
+        if isinstance(index, int):
+            index = [index]
+        rows = index if isinstance(index, slice | Tensor) else list(index)
+        return StyleCode({name: tensor[rows] for name, tensor in self.maps.items()}, self.source)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the tensors take."""
+        return sum(tensor.numel() * tensor.element_size() for tensor in self.maps.values())
+
+    @property
+    def device(self) -> torch.device:
+        """The device that the tensors live on."""
+        return next(iter(self.maps.values())).device
+
+    def to(self, device: str | torch.device) -> StyleCode:
+        """Return the code on ``device``; itself when it is there already."""
+        device = torch.device(device)
+        if self.device == device:
+            return self
+        return StyleCode({name: t.to(device) for name, t in self.maps.items()}, self.source)
+
+    def mix(self, weights: Tensor) -> StyleCode:
+        """Return weighted means of the styles.
+
+        Args:
+            weights: ``(M, S)``; every row sums to 1.
+
+        Returns:
+            A code of M styles.
+
+        Raises:
+            ValueError: If the shape does not fit or a row does not sum to 1.
+        """
+        if weights.ndim != 2 or weights.shape[1] != len(self):
+            raise ValueError(f"weights must be (M, {len(self)}), got {tuple(weights.shape)}.")
+        sums = weights.sum(dim=1)
+        if not torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
+            raise ValueError(f"each row of weights must sum to 1, got sums {sums.tolist()}.")
+        mixed = {
+            name: torch.tensordot(weights.to(tensor), tensor, dims=1)
+            for name, tensor in self.maps.items()
+        }
+        return StyleCode(mixed, self.source)
+
+    @staticmethod
+    def cat(codes: Sequence[StyleCode]) -> StyleCode:
+        """Join codes of one stylizer.
+
+        Raises:
+            ValueError: If there is none, or they come from different stylizers or weights.
+        """
+        sources = sorted({code.source for code in codes})
+        if len(sources) != 1:
+            raise ValueError(
+                f"codes must come from one stylizer with one set of weights: {sources}."
+            )
+        names = codes[0].maps.keys()
+        return StyleCode(
+            {name: torch.cat([code.maps[name] for code in codes]) for name in names}, sources[0]
+        )
+
+    def save(self, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
+        """Write the code as a safetensors file, atomically.
+
+        Args:
+            path: Where to; an existing file is replaced.
+            metadata: Further strings to keep in the file's header.
+        """
+        header = {"format": _FORMAT, "source": self.source, **(metadata or {})}
+        save_tensors(dict(self.maps), path, header)
+
+    @staticmethod
+    def load(path: str | Path) -> StyleCode:
+        """Read a code that `save` wrote.
+
+        Raises:
+            ValueError: If the file is not a style code.
+        """
+        return StyleCode.load_with_metadata(path)[0]
+
+    @staticmethod
+    def load_with_metadata(path: str | Path) -> tuple[StyleCode, dict[str, str]]:
+        """Read a code and the header of its file."""
+        tensors, header = load_tensors(path)
+        if header.get("format") != _FORMAT:
+            raise ValueError(
+                f"{str(path)!r} must be a style code or bank written by styleaug, its header says "
+                f"{json.dumps(header)[:200]}."
+            )
+        return StyleCode(tensors, header["source"]), header

@@ -1,0 +1,76 @@
+"""A stylizer that is built on first use, shared within the process and left out of pickles."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from typing import Any
+from weakref import WeakValueDictionary
+
+import torch
+
+from styleaug.stylizers import create_stylizer
+from styleaug.stylizers.base import Stylizer
+
+_BUILT: WeakValueDictionary[tuple[str, str], Stylizer] = WeakValueDictionary()
+
+
+class LazyStylizer:
+    """Hands out one stylizer on any device.
+
+    Two transforms that ask for the same stylizer share one network per device. A pickle holds the
+    recipe, not the network, so that a loader worker gets a small object.
+
+    Args:
+        stylizer: A name of the table, or a stylizer of your own, which is carried along as it is.
+        arguments: What `create_stylizer` gets besides the name.
+
+    Raises:
+        ValueError: If arguments are given for a stylizer that is built already.
+
+    Example:
+        >>> LazyStylizer("colorist", {}).on("cpu").name
+        'colorist'
+    """
+
+    def __init__(self, stylizer: str | Stylizer, arguments: Mapping[str, Any]) -> None:
+        given = {key: value for key, value in arguments.items() if value is not None}
+        if isinstance(stylizer, Stylizer) and set(given) - {"precision"}:
+            raise ValueError(
+                f"stylizer is built already, {sorted(set(given) - {'precision'})} must be given "
+                "to create_stylizer instead."
+            )
+        self.stylizer = stylizer if isinstance(stylizer, str) else stylizer.freeze()
+        self.arguments = given
+        self._on: dict[str, Stylizer] = {}
+
+    def on(self, device: str | torch.device) -> Stylizer:
+        """Return the stylizer on ``device``, building or copying it if need be."""
+        place = str(torch.device(device))
+        if place not in self._on:
+            self._on[place] = self._build(place)
+        return self._on[place]
+
+    def _build(self, place: str) -> Stylizer:
+        if isinstance(self.stylizer, Stylizer):
+            here = {str(tensor.device) for tensor in self.stylizer.parameters()}
+            return self.stylizer if here <= {place} else copy.deepcopy(self.stylizer).to(place)
+        key = (json.dumps([self.stylizer, self.arguments], sort_keys=True, default=str), place)
+        built = _BUILT.get(key)
+        if built is None:
+            built = create_stylizer(self.stylizer, **self.arguments).to(place)
+            _BUILT[key] = built
+        return built
+
+    @property
+    def label(self) -> str:
+        """Name of the stylizer, for messages and ``repr``."""
+        return self.stylizer if isinstance(self.stylizer, str) else self.stylizer.name
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_on": {}}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> LazyStylizer:
+        """Share the network: it is frozen, a second copy would only take memory."""
+        return self

@@ -1,0 +1,243 @@
+"""StyleTransfer: draw params, then apply them. The one place where both happen."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from styleaug._checks import check_alpha, check_device, check_probability
+from styleaug._draws import fold_in, generator_keys, id_keys, process_stream, uniforms
+from styleaug._image import AnyImage, as_batch, from_content, put_rows, take_rows, to_content
+from styleaug.functional import match_color
+from styleaug.params import StyleParams
+from styleaug.styles import BatchStyles, Styles, as_style_source
+from styleaug.stylizers import DEFAULT_STYLIZER
+from styleaug.stylizers.base import Precision, Stylizer
+from styleaug.stylizers.lazy import LazyStylizer
+
+
+class StyleTransfer(nn.Module):
+    """Repaint images in other styles, keeping every structure.
+
+    Works on batches and single images of any layout: tensors ``(B, C, H, W)`` and ``(C, H, W)``,
+    arrays ``(H, W[, C])`` and ``(N, H, W, C)``, PIL images; 1, 3 or 4 channels; uint8, uint16 or
+    floating point in [0, 1]; sides >= 32. Layout, data type and device stay as they were, images
+    that are not stylized keep every bit. Use it before ``Normalize``.
+
+    The stylizer is frozen, runs without gradients and is no submodule: nothing of it shows up in
+    the ``parameters()`` or ``state_dict()`` of a model that holds the transform.
+
+    Args:
+        stylizer: A name of `list_stylizers`, or a `Stylizer`.
+        styles: Where the styles come from: "batch" (other images of the batch), a `StyleBank` or
+            the path of a saved one, a folder, a list of files, images, or another source.
+        weights: Weights of the stylizer, as in `create_stylizer`.
+        alpha: Stylization strength: 0 keeps the content, 1 is full style. A pair is a range that
+            every image draws from uniformly.
+        p: Probability that an image is stylized, drawn for every image.
+        portion: Instead of ``p``: stylize exactly ``max(1, int(portion * B))`` images of each
+            batch, which with "batch" pass their styles round (the protocol of Stylizing ViT).
+        per_instance: Draw for every image; False draws once for the whole batch or clip.
+        device: Where to stylize; None follows the images.
+        precision: "auto" (bfloat16 on CUDA, else float32), "fp32", "bf16" or "fp16".
+        max_batch: Most images that go through the network at once.
+        preserve_color: Give the result the colours of the content, so that only texture changes.
+        seed: Draw from a stream of its own instead of PyTorch's generator. Ranks and loader
+            workers get streams of their own.
+        mean: Channel means of the training data, where the weights do not say.
+        std: Channel standard deviations likewise.
+        options: Further arguments of the stylizer.
+
+    Raises:
+        FileNotFoundError: If a style path does not exist.
+        TypeError: If an image is of an unknown kind or data type.
+        ValueError: If an argument is out of range, or an image does not fit.
+
+    Example:
+        >>> import torch
+        >>> transform = StyleTransfer("colorist", alpha=(0.3, 1.0), p=0.5, seed=0)
+        >>> transform(torch.rand(8, 3, 64, 64)).shape
+        torch.Size([8, 3, 64, 64])
+    """
+
+    def __init__(
+        self,
+        stylizer: str | Stylizer = DEFAULT_STYLIZER,
+        *,
+        styles: Styles = "batch",
+        weights: str | None = None,
+        alpha: float | tuple[float, float] = 1.0,
+        p: float = 0.5,
+        portion: float | None = None,
+        per_instance: bool = True,
+        device: str | torch.device | None = None,
+        precision: Precision = "auto",
+        max_batch: int | None = None,
+        preserve_color: bool = False,
+        seed: int | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.alpha = check_alpha(alpha)
+        self.p = check_probability("p", p)
+        self.portion = None if portion is None else check_probability("portion", portion)
+        self.per_instance = per_instance
+        if portion is not None and not per_instance:
+            raise ValueError(
+                f"portion={portion} picks images one by one: it needs per_instance=True."
+            )
+        self.device = check_device(device)
+        self.preserve_color = preserve_color
+        self.seed = seed
+        self._drawn = 0
+        self._lazy = LazyStylizer(
+            stylizer,
+            {"weights": weights, "mean": mean, "std": std, "max_batch": max_batch}
+            | {"precision": None if precision == "auto" else precision}
+            | dict(options or {}),
+        )
+        built = self._lazy.on(self.device or "cpu")
+        if preserve_color and built.follows_color:
+            raise ValueError(
+                f"preserve_color=True would undo {built.name!r}, whose style is colour alone. "
+                "Choose a stylizer that paints texture."
+            )
+        self.source = as_style_source(styles, built, portion=portion is not None)
+
+    def forward(
+        self,
+        image: AnyImage,
+        *,
+        generator: torch.Generator | None = None,
+        ids: Sequence[int | str] | None = None,
+    ) -> AnyImage:
+        """Draw params and apply them.
+
+        Args:
+            image: A batch or an image; see the class.
+            generator: Source of randomness, instead of ``seed`` or PyTorch's own.
+            ids: One id per image, instead of a generator: a sample then gets the same draw
+                whatever batch it comes in.
+
+        Returns:
+            What came in, stylized: same kind, shape, data type and device.
+        """
+        batch, restore = as_batch(image)
+        params = self._draw(len(batch), generator, ids)
+        return restore(self._transformed(batch, params))
+
+    def make_params(
+        self,
+        image: AnyImage,
+        generator: torch.Generator | None = None,
+        *,
+        ids: Sequence[int | str] | None = None,
+    ) -> StyleParams:
+        """Draw everything that is random about a call; arguments as in `forward`."""
+        batch, _ = as_batch(image)
+        return self._draw(len(batch), generator, ids)
+
+    def apply_transform(self, image: AnyImage, params: StyleParams) -> AnyImage:
+        """Apply params that were drawn before; nothing is random here.
+
+        Args:
+            image: A batch or an image; see the class.
+            params: What `make_params` returned, one entry per image.
+
+        Returns:
+            What came in, stylized.
+
+        Raises:
+            ValueError: If the params belong to other styles or another number of images.
+        """
+        batch, restore = as_batch(image)
+        return restore(self._transformed(batch, params))
+
+    def stylizer_on(self, device: str | torch.device) -> Stylizer:
+        """Return the stylizer on a device."""
+        return self._lazy.on(device)
+
+    def extra_repr(self) -> str:
+        """Return the settings for ``repr``."""
+        gate = f"p={self.p}" if self.portion is None else f"portion={self.portion}"
+        return f"{self._lazy.label!r}, styles={self.source!r}, alpha={self.alpha}, {gate}"
+
+    def _draw(
+        self, count: int, generator: torch.Generator | None, ids: Sequence[int | str] | None
+    ) -> StyleParams:
+        keys = self._keys(count, generator, ids)
+        if not self.per_instance:
+            keys = keys[:1].repeat(count)
+        gate, strength, choice = uniforms(keys, 3).unbind(1)
+        applied = self._applied(gate)
+        if count == 1 and isinstance(self.source, BatchStyles):
+            warnings.warn("styles='batch' leaves a batch of one image as it is.", stacklevel=3)
+            applied = torch.zeros_like(applied)
+        low, high = self.alpha
+        style = self.source.draw(choice, applied)
+        return StyleParams(
+            applied=tuple(applied.tolist()),
+            style=tuple(style if self.per_instance else style[:1] * count),
+            alpha=tuple((low + (high - low) * strength).clamp_max_(high).tolist()),
+            fingerprint=self.source.fingerprint(count),
+        )
+
+    def _keys(
+        self, count: int, generator: torch.Generator | None, ids: Sequence[int | str] | None
+    ) -> np.ndarray:
+        """Return one key per image: from ids, a generator, the seed, or PyTorch, in that order."""
+        if ids is not None:
+            if len(ids) != count:
+                raise ValueError(f"ids must hold one id per image ({count}), got {len(ids)}.")
+            return id_keys(self.seed or 0, ids)
+        if generator is not None:
+            return generator_keys(count, generator)
+        if self.seed is None:
+            return fold_in(generator_keys(count, None), process_stream())
+        first, self._drawn = self._drawn, self._drawn + count
+        return fold_in(id_keys(self.seed, range(first, first + count)), process_stream())
+
+    def _applied(self, gate: Tensor) -> Tensor:
+        if self.portion is None:
+            return gate < self.p
+        count = max(1, int(self.portion * len(gate)))
+        applied = torch.zeros(len(gate), dtype=torch.bool)
+        applied[gate.argsort(stable=True)[:count]] = True
+        return applied
+
+    def _transformed(self, batch: Tensor, params: StyleParams) -> Tensor:
+        self._check_params(batch, params)
+        rows = params.rows
+        if not rows:
+            return batch
+        picked = take_rows(batch, rows)
+        content = to_content(picked)
+        if self.device is not None:
+            content, batch_on = content.to(self.device), batch.to(self.device)
+        else:
+            batch_on = batch
+        stylizer = self._lazy.on(content.device)
+        codes = self.source.codes([params.style[row] for row in rows], batch_on, stylizer)
+        alpha = torch.tensor([params.alpha[row] for row in rows], device=content.device)
+        stylized = stylizer(content, codes, alpha)
+        if self.preserve_color:
+            stylized = match_color(stylized, content)
+        return put_rows(batch, rows, from_content(stylized, picked))
+
+    def _check_params(self, batch: Tensor, params: StyleParams) -> None:
+        if len(params) != len(batch):
+            raise ValueError(f"params must hold {len(batch)} images, got {len(params)}.")
+        expected = self.source.fingerprint(len(batch))
+        if params.fingerprint != expected:
+            raise ValueError(
+                f"params must be drawn from these styles ({expected}), got params of "
+                f"{params.fingerprint}. Styles from the batch replay on the whole batch only; use "
+                "a StyleBank to replay slices."
+            )

@@ -1,0 +1,109 @@
+"""Imports point down, and importing the package loads nothing that is optional."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import styleaug
+
+ROOT = Path(styleaug.__file__).parent
+
+# Lower layers first. A module may import from its own layer's packages and from those below.
+LAYERS = [
+    {"_checks", "_image", "_draws", "_files", "weights", "samples"},
+    {"functional", "colorspace"},
+    {"features"},
+    {"stylizers"},
+    {"bank", "styles", "params"},
+    {"transform"},
+    {"tta", "adapters", "sheet"},
+    {"cli", "commands", "__main__"},
+]
+BESIDE = {
+    "metrics": {0, 1, 2},
+    "stylex": {0, 1, 2},
+    "training": {0, 1, 2, 3},
+}
+OPTIONAL = ("torchvision", "albumentations", "monai", "lightning", "torchmetrics", "skimage")
+
+
+def _level(module: str) -> int | None:
+    for level, names in enumerate(LAYERS):
+        if module in names:
+            return level
+    return None
+
+
+def _imports(path: Path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("styleaug."):
+            yield node.module.split(".")[1]
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.startswith("styleaug."):
+                    yield alias.name.split(".")[1]
+
+
+def _part(path: Path) -> str:
+    return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+def test_every_module_has_a_place():
+    known = set().union(*LAYERS) | set(BESIDE) | {"__init__", "pretrained"}
+    assert {_part(path) for path in ROOT.rglob("*.py")} <= known
+
+
+def test_imports_point_down():
+    wrong = []
+    for path in ROOT.rglob("*.py"):
+        part = _part(path)
+        level = _level(part)
+        if level is None:
+            continue
+        for target in _imports(path):
+            above = _level(target)
+            if above is not None and above > level:
+                wrong.append(f"{part} imports {target}")
+    assert not wrong
+
+
+def test_packages_beside_the_flow_see_only_what_they_may():
+    wrong = []
+    for path in ROOT.rglob("*.py"):
+        part = _part(path)
+        for target in _imports(path):
+            seen = part in BESIDE and target != part and target not in BESIDE
+            if seen and _level(target) not in BESIDE[part]:
+                wrong.append(f"{part} imports {target}")
+    assert not wrong
+
+
+def test_import_loads_nothing_optional():
+    code = f"import sys, styleaug; print([n for n in {OPTIONAL!r} if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_works_where_torchvision_cannot_be_imported(tmp_path):
+    broken = tmp_path / "torchvision"
+    broken.mkdir()
+    (broken / "__init__.py").write_text(
+        "raise RuntimeError('operator torchvision::nms does not exist')"
+    )
+    code = (
+        "import torch, styleaug; "
+        "print(styleaug.StyleTransfer(p=1.0, seed=0)(torch.rand(2, 3, 32, 32)).shape)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": f"{tmp_path}:{ROOT.parent}", "PATH": ""},
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_public_names_exist_and_are_documented():
+    for name in styleaug.__all__:
+        assert getattr(styleaug, name).__doc__

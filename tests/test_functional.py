@@ -1,0 +1,116 @@
+"""The pure functions against their definitions and against other libraries."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from skimage import color
+
+from styleaug import functional as SF
+from styleaug.colorspace import lab_to_rgb, rgb_to_lab
+
+seeds = st.integers(0, 2**31)
+
+
+def _random(seed, *shape):
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def _covariance(seed):
+    root = _random(seed, 2, 3, 3).double() - 0.5
+    return root @ root.transpose(1, 2) + 0.01 * torch.eye(3)
+
+
+@given(seeds, st.booleans())
+def test_channel_mean_std_is_that_of_numpy(seed, unbiased):
+    features = _random(seed, 2, 5, 7, 9)
+    mean, std = SF.channel_mean_std(features, unbiased=unbiased, eps=1e-5)
+    flat = features.double().numpy().reshape(2, 5, -1)
+    assert np.allclose(mean.flatten(1), flat.mean(2), atol=1e-6)
+    assert np.allclose(std.flatten(1) ** 2, flat.var(2, ddof=int(unbiased)) + 1e-5, atol=1e-6)
+
+
+def test_statistics_are_float32_whatever_comes_in():
+    mean, std = SF.channel_mean_std(torch.rand(1, 2, 8, 8).bfloat16())
+    assert mean.dtype == std.dtype == torch.float32
+
+
+def test_unbiased_statistics_of_one_position_are_refused():
+    with pytest.raises(ValueError, match="two positions"):
+        SF.channel_mean_std(torch.rand(1, 2, 1, 1), unbiased=True)
+
+
+@given(seeds)
+def test_moments_agree_with_mean_std(seed):
+    image = _random(seed, 3, 3, 40, 50)
+    for fast, exact in zip(SF.channel_moments(image), SF.channel_mean_std(image), strict=True):
+        assert torch.allclose(fast, exact, atol=1e-5)
+
+
+@given(seeds)
+def test_adain_has_the_statistics_of_the_style(seed):
+    content, style = _random(seed, 2, 4, 9, 9), _random(seed + 1, 2, 4, 6, 7)
+    mean, std = SF.channel_mean_std(SF.adain(content, style, eps=0.0), unbiased=True)
+    style_mean, style_std = SF.channel_mean_std(style, unbiased=True)
+    assert torch.allclose(mean, style_mean, atol=1e-5)
+    assert torch.allclose(std, style_std, atol=1e-5)
+
+
+@given(seeds)
+def test_gram_matrix_is_the_mean_of_products(seed):
+    features = _random(seed, 2, 4, 5, 6)
+    expected = torch.einsum("bchw,bdhw->bcd", features, features) / (4 * 5 * 6)
+    assert torch.allclose(SF.gram_matrix(features), expected, atol=1e-6)
+
+
+@given(seeds)
+def test_transport_turns_one_covariance_into_the_other(seed):
+    source, target = _covariance(seed), _covariance(seed + 1)
+    transport = SF.monge_kantorovich(source, target, eps=0.0)
+    assert torch.allclose(transport @ source @ transport, target, atol=1e-6)
+    assert torch.allclose(transport, transport.transpose(1, 2), atol=1e-8)
+    assert (torch.linalg.eigvalsh(transport) > -1e-8).all()
+
+
+def test_transport_moves_least():
+    """Any other map between the covariances, T R with R a rotation of the source, moves more."""
+    source, target = _covariance(1)[:1], _covariance(2)[:1]
+    transport = SF.monge_kantorovich(source, target, eps=0.0)
+    values, vectors = torch.linalg.eigh(source)
+    root = vectors @ torch.diag_embed(values.sqrt()) @ vectors.transpose(1, 2)
+
+    def cost(matrix):
+        step = (matrix - torch.eye(3)) @ root
+        return float((step @ step.transpose(1, 2)).diagonal(dim1=1, dim2=2).sum())
+
+    for seed in range(5):
+        rotation = torch.linalg.qr(_random(seed, 1, 3, 3).double())[0]
+        other = transport @ root @ rotation @ torch.linalg.inv(root)
+        assert torch.allclose(other @ source @ other.transpose(1, 2), target, atol=1e-8)
+        assert cost(transport) <= cost(other) + 1e-9
+
+
+@given(seeds)
+def test_match_color_has_the_reference_statistics(seed):
+    image = 0.4 + 0.2 * _random(seed, 2, 3, 33, 40)
+    reference = 0.35 + 0.2 * _random(seed + 1, 2, 3, 20, 30)
+    matched = SF.match_color(image, reference)
+    for got, expected in zip(
+        SF.mean_covariance(matched), SF.mean_covariance(reference), strict=True
+    ):
+        assert torch.allclose(got, expected, atol=1e-4)
+
+
+def test_lab_agrees_with_skimage():
+    image = _random(0, 2, 3, 16, 16)
+    expected = color.rgb2lab(image.permute(0, 2, 3, 1).double().numpy())
+    assert np.abs(rgb_to_lab(image).permute(0, 2, 3, 1).numpy() - expected).max() < 0.05
+    assert torch.allclose(lab_to_rgb(rgb_to_lab(image)), image, atol=1e-4)
+
+
+def test_blend_ends_are_the_images():
+    content, stylized = _random(0, 2, 3, 4, 4), _random(1, 2, 3, 4, 4)
+    out = SF.blend(content, stylized, torch.tensor([0.0, 1.0]))
+    assert torch.equal(out[0], content[0])
+    assert torch.allclose(out[1], stylized[1])
