@@ -140,6 +140,16 @@ class StyleBank:
         return cls.from_images(images, stylizer, names=names, keep=keep, progress=progress)
 
     @classmethod
+    def cat(cls, banks: Sequence[StyleBank], names: Sequence[str] | None = None) -> StyleBank:
+        """Join banks of one stylizer, under new names if they are given.
+
+        Raises:
+            ValueError: If there is none, or they come from different stylizers or weights.
+        """
+        joined = [name for bank in banks for name in bank.names]
+        return cls(StyleCode.cat([bank.code for bank in banks]), names or joined)
+
+    @classmethod
     def load(cls, path: str | Path) -> StyleBank:
         """Read a bank that `save` wrote.
 

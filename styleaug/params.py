@@ -49,6 +49,16 @@ class StyleParams:
         rows = index if isinstance(index, slice) else slice(index, index + 1 or None)
         return StyleParams(self.applied[rows], self.style[rows], self.alpha[rows], self.fingerprint)
 
+    def repeat(self, times: int) -> StyleParams:
+        """Return params in which every entry stands ``times`` times in a row."""
+        rows = [row for row in range(len(self)) for _ in range(times)]
+        return StyleParams(
+            tuple(self.applied[row] for row in rows),
+            tuple(self.style[row] for row in rows),
+            tuple(self.alpha[row] for row in rows),
+            self.fingerprint,
+        )
+
     @property
     def rows(self) -> list[int]:
         """Positions of the images that change: applied, with a strength above 0."""

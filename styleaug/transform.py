@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from styleaug._checks import check_alpha, check_device, check_probability
 from styleaug._draws import fold_in, generator_keys, id_keys, process_stream, uniforms
 from styleaug._image import AnyImage, as_batch, from_content, put_rows, take_rows, to_content
+from styleaug.bank import StyleBank
 from styleaug.functional import match_color
 from styleaug.params import StyleParams
 from styleaug.styles import BatchStyles, Styles, as_style_source
@@ -130,7 +131,7 @@ class StyleTransfer(nn.Module):
             What came in, stylized: same kind, shape, data type and device.
         """
         batch, restore = as_batch(image)
-        params = self._draw(len(batch), generator, ids)
+        params = self.draw_params(len(batch), generator, ids=ids)
         return restore(self._transformed(batch, params))
 
     def make_params(
@@ -142,7 +143,32 @@ class StyleTransfer(nn.Module):
     ) -> StyleParams:
         """Draw everything that is random about a call; arguments as in `forward`."""
         batch, _ = as_batch(image)
-        return self._draw(len(batch), generator, ids)
+        return self.draw_params(len(batch), generator, ids=ids)
+
+    def draw_params(
+        self,
+        count: int,
+        generator: torch.Generator | None = None,
+        *,
+        ids: Sequence[int | str] | None = None,
+    ) -> StyleParams:
+        """Draw params for ``count`` images that are not at hand; arguments as in `forward`."""
+        keys = self._keys(count, generator, ids)
+        if not self.per_instance:
+            keys = keys[:1].repeat(count)
+        gate, strength, choice = uniforms(keys, 3).unbind(1)
+        applied = self._applied(gate)
+        if count == 1 and isinstance(self.source, BatchStyles):
+            warnings.warn("styles='batch' leaves a batch of one image as it is.", stacklevel=3)
+            applied = torch.zeros_like(applied)
+        low, high = self.alpha
+        style = self.source.draw(choice, applied)
+        return StyleParams(
+            applied=tuple(applied.tolist()),
+            style=tuple(style if self.per_instance else style[:1] * count),
+            alpha=tuple((low + (high - low) * strength).clamp_max_(high).tolist()),
+            fingerprint=self.source.fingerprint(count),
+        )
 
     def apply_transform(self, image: AnyImage, params: StyleParams) -> AnyImage:
         """Apply params that were drawn before; nothing is random here.
@@ -160,6 +186,37 @@ class StyleTransfer(nn.Module):
         batch, restore = as_batch(image)
         return restore(self._transformed(batch, params))
 
+    def stylize_grid(
+        self, image: AnyImage, ids: Sequence[int], alpha: float | Sequence[float] = 1.0
+    ) -> Tensor:
+        """Return every image in every one of some styles of the bank; nothing is random here.
+
+        Args:
+            image: A batch or an image; see the class.
+            ids: S style ids of the bank.
+            alpha: Stylization strength, one number or one per image.
+
+        Returns:
+            ``(B, S, C, H, W)`` in the data type and on the device of the images.
+
+        Raises:
+            ValueError: If the styles come from the batch, or an id or strength is out of range.
+        """
+        if not isinstance(self.source, StyleBank):
+            raise ValueError(f"stylize_grid needs a StyleBank of styles, got {self.source!r}.")
+        wrong = [item for item in ids if not 0 <= item < len(self.source)]
+        if wrong or len(ids) == 0:
+            raise ValueError(f"ids must be in 0 ... {len(self.source) - 1}, got {list(ids)[:5]}.")
+        batch, _ = as_batch(image)
+        content = to_content(batch).to(self.device or batch.device)
+        stylizer = self._lazy.on(content.device)
+        code = self.source.codes(ids, content, stylizer)
+        strengths = alpha if isinstance(alpha, Sequence) else [alpha] * len(batch)
+        values = [check_probability("alpha", value) for value in strengths]
+        grid = stylizer.grid_checked(content, code, torch.tensor(values, device=content.device))
+        views = [from_content(self._finished(view, content), batch) for view in grid.unbind(1)]
+        return torch.stack(views, dim=1)
+
     def stylizer_on(self, device: str | torch.device) -> Stylizer:
         """Return the stylizer on a device."""
         return self._lazy.on(device)
@@ -168,26 +225,6 @@ class StyleTransfer(nn.Module):
         """Return the settings for ``repr``."""
         gate = f"p={self.p}" if self.portion is None else f"portion={self.portion}"
         return f"{self._lazy.label!r}, styles={self.source!r}, alpha={self.alpha}, {gate}"
-
-    def _draw(
-        self, count: int, generator: torch.Generator | None, ids: Sequence[int | str] | None
-    ) -> StyleParams:
-        keys = self._keys(count, generator, ids)
-        if not self.per_instance:
-            keys = keys[:1].repeat(count)
-        gate, strength, choice = uniforms(keys, 3).unbind(1)
-        applied = self._applied(gate)
-        if count == 1 and isinstance(self.source, BatchStyles):
-            warnings.warn("styles='batch' leaves a batch of one image as it is.", stacklevel=3)
-            applied = torch.zeros_like(applied)
-        low, high = self.alpha
-        style = self.source.draw(choice, applied)
-        return StyleParams(
-            applied=tuple(applied.tolist()),
-            style=tuple(style if self.per_instance else style[:1] * count),
-            alpha=tuple((low + (high - low) * strength).clamp_max_(high).tolist()),
-            fingerprint=self.source.fingerprint(count),
-        )
 
     def _keys(
         self, count: int, generator: torch.Generator | None, ids: Sequence[int | str] | None
@@ -226,10 +263,11 @@ class StyleTransfer(nn.Module):
         stylizer = self._lazy.on(content.device)
         codes = self.source.codes([params.style[row] for row in rows], batch_on, stylizer)
         alpha = torch.tensor([params.alpha[row] for row in rows], device=content.device)
-        stylized = stylizer(content, codes, alpha)
-        if self.preserve_color:
-            stylized = match_color(stylized, content)
+        stylized = self._finished(stylizer(content, codes, alpha), content)
         return put_rows(batch, rows, from_content(stylized, picked))
+
+    def _finished(self, stylized: Tensor, content: Tensor) -> Tensor:
+        return match_color(stylized, content) if self.preserve_color else stylized
 
     def _check_params(self, batch: Tensor, params: StyleParams) -> None:
         if len(params) != len(batch):

@@ -170,12 +170,12 @@ def test_one_image_of_a_portion_still_gets_another_style():
 
 
 def test_p_is_a_probability(bank):
-    params = StyleTransfer(styles=bank, p=0.3, seed=0)._draw(20_000, None, None)
+    params = StyleTransfer(styles=bank, p=0.3, seed=0).draw_params(20_000)
     assert abs(np.mean(params.applied) - 0.3) < 0.015
 
 
 def test_alpha_covers_its_range(bank):
-    params = StyleTransfer(styles=bank, alpha=(0.3, 0.9), seed=0)._draw(5_000, None, None)
+    params = StyleTransfer(styles=bank, alpha=(0.3, 0.9), seed=0).draw_params(5_000)
     assert 0.3 <= min(params.alpha) < 0.31
     assert 0.89 < max(params.alpha) <= 0.9
     assert len(set(params.style)) == len(bank)

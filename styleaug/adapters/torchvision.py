@@ -1,0 +1,198 @@
+"""Style transfer for ``torchvision.transforms.v2``: in a pipeline, after the loader, around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import PIL.Image
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from styleaug.adapters._batch import find_image, replace_leaf
+from styleaug.adapters._host import missing_host
+from styleaug.adapters.loader import StyleLoader
+from styleaug.params import StyleParams
+from styleaug.styles import Styles
+from styleaug.stylizers import DEFAULT_STYLIZER
+from styleaug.stylizers.base import Precision, Stylizer
+from styleaug.transform import StyleTransfer as CoreStyleTransfer
+
+try:
+    from torchvision import tv_tensors
+    from torchvision.transforms import v2
+except (ImportError, RuntimeError) as error:
+    raise missing_host("torchvision", error) from error
+
+__all__ = ["StyleLoader", "StyleMix", "StyleTransfer"]
+
+
+def _is_pure_tensor(item: Any) -> bool:
+    return isinstance(item, Tensor) and not isinstance(item, tv_tensors.TVTensor)
+
+
+class StyleTransfer(v2.Transform):
+    """Repaint the images of a sample; masks, boxes, key points and labels stay as they are.
+
+    Takes what every v2 transform takes: PIL images, ``tv_tensors``, plain tensors ``(..., C, H,
+    W)``, nested in any structure; uint8 or float in [0, 1]. Images of one sample share the draw,
+    images of a batch draw their own, a video draws once. Place it before ``v2.Normalize``.
+
+    Args:
+        stylizer: A name of `list_stylizers`, or a `Stylizer`.
+        styles: As in `styleaug.StyleTransfer`; single samples need a bank, a folder or images.
+        weights: Weights of the stylizer.
+        alpha: Stylization strength, one number or a range: 0 keeps the content, 1 is full style.
+        p: Probability that an image is stylized.
+        portion: Instead of ``p``, the exact share of a batch that is stylized.
+        per_instance: Draw for every image of a batch; False draws once.
+        device: Where to stylize; None follows the images.
+        precision: "auto", "fp32", "bf16" or "fp16".
+        max_batch: Most images that go through the network at once.
+        preserve_color: Keep the colours of the content.
+        seed: Draw from a stream of its own; None draws from PyTorch's generator.
+        mean: Channel means of the training data, where the weights do not say.
+        std: Channel standard deviations likewise.
+        options: Further arguments of the stylizer.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Example:
+        >>> import torch
+        >>> from torchvision import tv_tensors
+        >>> transform = StyleTransfer("colorist", styles=torch.rand(4, 3, 64, 64), p=1.0)
+        >>> sample = {"image": tv_tensors.Image(torch.rand(3, 40, 40)), "label": 1}
+        >>> type(transform(sample)["image"]).__name__
+        'Image'
+    """
+
+    _transformed_types = (
+        _is_pure_tensor, tv_tensors.Image, tv_tensors.Video, PIL.Image.Image,
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        stylizer: str | Stylizer = DEFAULT_STYLIZER,
+        *,
+        styles: Styles = "batch",
+        weights: str | None = None,
+        alpha: float | tuple[float, float] = 1.0,
+        p: float = 0.5,
+        portion: float | None = None,
+        per_instance: bool = True,
+        device: str | torch.device | None = None,
+        precision: Precision = "auto",
+        max_batch: int | None = None,
+        preserve_color: bool = False,
+        seed: int | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self._core = CoreStyleTransfer(
+            stylizer,
+            styles=styles,
+            weights=weights,
+            alpha=alpha,
+            p=p,
+            portion=portion,
+            per_instance=per_instance,
+            device=device,
+            precision=precision,
+            max_batch=max_batch,
+            preserve_color=preserve_color,
+            seed=seed,
+            mean=mean,
+            std=std,
+            options=options,
+        )
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, StyleParams]:
+        """Draw once for the call: a row per image of the largest batch among the inputs."""
+        counts = [_image_count(item) for item in flat_inputs]
+        return {"style": self._core.draw_params(max(counts, default=1))}
+
+    def transform(self, inpt: Any, params: dict[str, StyleParams]) -> Any:
+        """Stylize one image, video or batch with the rows that were drawn."""
+        drawn = params["style"]
+        if isinstance(inpt, PIL.Image.Image):
+            return self._core.apply_transform(inpt, drawn[:1])
+        frames = inpt.as_subclass(Tensor)
+        if frames.ndim < 3:
+            raise ValueError(
+                f"image must have shape (..., C, H, W), got {tuple(frames.shape)}. torchvision "
+                "takes the first plain tensor of a sample for the image: wrap images as "
+                "tv_tensors.Image."
+            )
+        flat = frames.reshape(-1, *frames.shape[-3:])
+        rows = drawn[: _image_count(inpt)]
+        if len(rows) < len(flat):  # a video: every frame has the draw of its clip
+            rows = rows.repeat(len(flat) // len(rows))
+        out = self._core.apply_transform(flat, rows).reshape(frames.shape)
+        return out if _is_pure_tensor(inpt) else tv_tensors.wrap(out, like=inpt)
+
+    def extra_repr(self) -> str:
+        """Return the settings for ``repr``."""
+        return self._core.extra_repr()
+
+
+class StyleMix(v2.Transform):
+    """Repaint the images of a collated batch, after the loader or in ``collate_fn``.
+
+    Unlike the other transforms of v2 it never guesses among plain tensors: after collation a mask
+    or a label is a plain tensor too.
+
+    Args:
+        transform: The `styleaug.StyleTransfer` to apply; every image draws its own style.
+        image_getter: "default" takes the first item of a tuple or list, or the entry of a dict
+            named "image", "images", "img", "inputs" or "pixel_values"; otherwise a function from
+            the batch to its images.
+
+    Raises:
+        ValueError: If no image is found where ``image_getter`` looks, or what is there is no
+            batch of images.
+
+    Example:
+        >>> import torch
+        >>> from styleaug import StyleTransfer
+        >>> mix = StyleMix(StyleTransfer("colorist", p=1.0))
+        >>> images, labels = mix(torch.rand(4, 3, 32, 32), torch.arange(4))
+        >>> labels.tolist()
+        [0, 1, 2, 3]
+    """
+
+    def __init__(
+        self,
+        transform: CoreStyleTransfer,
+        *,
+        image_getter: Literal["default"] | Callable[[Any], Tensor] = "default",
+    ) -> None:
+        super().__init__()
+        self._core = transform
+        self.image_getter = image_getter
+
+    def forward(self, *inputs: Any) -> Any:
+        """Return the batch with its images stylized and everything else as it came."""
+        batch = inputs if len(inputs) > 1 else inputs[0]
+        images = find_image(batch, self.image_getter)
+        flat, spec = tree_flatten(batch)
+        return tree_unflatten(replace_leaf(flat, images, self._core(images)), spec)
+
+    def extra_repr(self) -> str:
+        """Return the settings for ``repr``."""
+        return self._core.extra_repr()
+
+
+def _image_count(item: Any) -> int:
+    """Return how many rows of params an input needs; a video needs one per clip."""
+    if isinstance(item, PIL.Image.Image) or item.ndim <= 3:
+        return 1
+    lead = item.shape[:-4] if _is_video(item) else item.shape[:-3]
+    return max(1, lead.numel())
+
+
+def _is_video(item: Any) -> bool:
+    return isinstance(item, tv_tensors.Video) and item.ndim >= 4

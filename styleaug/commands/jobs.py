@@ -1,0 +1,100 @@
+"""The files of a run: what is read, what is written, and all that can be refused beforehand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from styleaug._files import find_named
+
+
+@dataclass(frozen=True)
+class Job:
+    """One content file.
+
+    Attributes:
+        source: The file to read.
+        name: Its name relative to the output folder; also the id that its style is drawn by.
+        targets: The files to write: one, or one per style.
+    """
+
+    source: Path
+    name: Path
+    targets: tuple[Path, ...]
+
+
+def plan_jobs(contents: Sequence[str], folder: Path, subfolders: Sequence[str]) -> list[Job]:
+    """Return the jobs of a run.
+
+    Args:
+        contents: Files, folders or glob patterns.
+        folder: Output folder.
+        subfolders: One per style when every content gets every style; empty otherwise.
+
+    Raises:
+        FileNotFoundError: If a path does not exist.
+        ValueError: If two contents would be written to one file.
+    """
+    named = [pair for content in contents for pair in find_named(content)]
+    roots = [folder / sub for sub in subfolders] or [folder]
+    jobs = [Job(file, name, tuple(root / name for root in roots)) for file, name in named]
+    _refuse_collisions(jobs)
+    return jobs
+
+
+def check_targets(jobs: Sequence[Job], *, overwrite: bool, skip_existing: bool) -> list[Job]:
+    """Return the jobs that are left to do, or refuse before anything is written.
+
+    Raises:
+        FileExistsError: If an output exists and neither ``overwrite`` nor ``skip_existing`` is set.
+        ValueError: If an output is one of the inputs.
+    """
+    sources = {job.source.resolve() for job in jobs}
+    targets = [target for job in jobs for target in job.targets]
+    same = [target for target in targets if target.resolve() in sources]
+    if same:
+        raise ValueError(f"output {str(same[0])!r} is one of the inputs. Choose another -o folder.")
+    existing = [target for target in targets if target.exists()]
+    if existing and not (overwrite or skip_existing):
+        raise FileExistsError(
+            f"{len(existing)} outputs exist, such as {str(existing[0])!r}. Pass --overwrite to "
+            "replace them or --skip-existing to keep them."
+        )
+    if skip_existing and not overwrite:
+        return [job for job in jobs if not all(target.exists() for target in job.targets)]
+    return list(jobs)
+
+
+def this_rank(jobs: Sequence[Job]) -> list[Job]:
+    """Return the share of this process when several run under ``torchrun``."""
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    return list(jobs[rank::world])
+
+
+def style_names(names: Iterable[str]) -> list[str]:
+    """Return a folder name per style: the stems of the files, numbered where they repeat.
+
+    Example:
+        >>> style_names(["a/x.png", "b/x.png", "y.png"])
+        ['x', 'x-2', 'y']
+    """
+    seen: dict[str, int] = {}
+    labels = []
+    for name in names:
+        stem = Path(name).stem
+        seen[stem] = seen.get(stem, 0) + 1
+        labels.append(stem if seen[stem] == 1 else f"{stem}-{seen[stem]}")
+    return labels
+
+
+def _refuse_collisions(jobs: Sequence[Job]) -> None:
+    first: dict[Path, Path] = {}
+    for job in jobs:
+        other = first.setdefault(job.name, job.source)
+        if other.resolve() != job.source.resolve() or other is not job.source:
+            raise ValueError(
+                f"{str(other)!r} and {str(job.source)!r} would both be written to "
+                f"{str(job.name)!r}. Stylize them in two runs, or give their common folder."
+            )
