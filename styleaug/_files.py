@@ -140,14 +140,19 @@ def _read_opened(image: Image.Image, path: Path) -> ImageFile:
 def _sixteen_bit_color(image: Image.Image, path: Path) -> np.ndarray | None:
     """Return the pixels of files that Pillow would cut to 8 bits; None for all others."""
     if image.format == "PNG" and path.read_bytes()[24:25] == b"\x10" and image.mode != "I;16":
-        width, height, rows, header = png.Reader(filename=str(path)).read()
-        flat = np.vstack([np.asarray(row, dtype=np.uint16) for row in rows])
-        return flat.reshape(height, width, header["planes"])
+        return _deep_png_pixels(path)
     if image.format == "TIFF":
         bits = getattr(image, "tag_v2", {}).get(258, (8,))
         if len(bits) > 1 and max(bits) > 8:
             return _tiff_pixels(path)
     return None
+
+
+def _deep_png_pixels(path: Path) -> np.ndarray:
+    with path.open("rb") as file:
+        width, height, rows, header = png.Reader(file=file).read()
+        flat = np.vstack([np.asarray(row, dtype=np.uint16) for row in rows])
+    return flat.reshape(height, width, header["planes"])
 
 
 def _tiff_pixels(path: Path) -> np.ndarray:
@@ -182,7 +187,7 @@ def _encode(path: Path, pixels: np.ndarray, like: ImageFile) -> None:
     deep_color = pixels.dtype == np.uint16 and pixels.ndim == 3
     if deep_color and like.format == "PNG":
         modes = {2: "LA;16", 3: "RGB;16", 4: "RGBA;16"}
-        png.from_array(pixels, modes[pixels.shape[2]]).save(str(path))
+        png.from_array(pixels.reshape(len(pixels), -1), modes[pixels.shape[2]]).save(str(path))
     elif deep_color:
         photometric = "minisblack" if pixels.shape[2] == 2 else "rgb"
         tifffile.imwrite(path, pixels, photometric=photometric, compression="zlib")

@@ -11,8 +11,8 @@ def missing_host(host: str, error: Exception) -> ImportError:
         error: What its import raised.
 
     Example:
-        >>> str(missing_host("monai", ModuleNotFoundError("No module named 'monai'")))
-        "styleaug.adapters.monai needs monai: pip install 'styleaug[monai]' (...)"
+        >>> print(missing_host("monai", ModuleNotFoundError("not there")))
+        styleaug.adapters.monai needs monai: pip install 'styleaug[monai]' (not there).
     """
     if "torchvision::nms" in str(error):
         return ImportError(

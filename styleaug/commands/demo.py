@@ -48,5 +48,7 @@ def run_demo(options: argparse.Namespace, console: Console) -> int:
         ),
         console,
     )
-    console.print(f"Contact sheet, contents down and styles across: {grid.resolve()}")
+    console.print(
+        f"Contact sheet, contents down and styles across: {grid.resolve()}", soft_wrap=True
+    )
     return status

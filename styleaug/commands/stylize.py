@@ -73,8 +73,9 @@ def run_stylize(options: argparse.Namespace, console: Console) -> int:
     style_files = find_images(options.style)
     folders = style_names(map(str, style_files)) if options.each_style else []
     all_jobs = plan_jobs(options.content, Path(options.output), folders)
-    jobs = this_rank(
-        check_targets(all_jobs, overwrite=options.overwrite, skip_existing=options.skip_existing)
+    # the share first: what other ranks have written meanwhile must not shift it
+    jobs = check_targets(
+        this_rank(all_jobs), overwrite=options.overwrite, skip_existing=options.skip_existing
     )
     _check_grid(options, all_jobs)
     device = pick_device(options.device)
@@ -195,7 +196,8 @@ def _report(
     output: str, done: int, broken: Sequence[Path], started: float, console: Console
 ) -> None:
     seconds = time.perf_counter() - started
-    console.print(f"{done} images in {seconds:.1f} s, written to {Path(output).resolve()}")
+    where = Path(output).resolve()
+    console.print(f"{done} images in {seconds:.1f} s, written to {where}", soft_wrap=True)
     if broken:
         names = ", ".join(str(path) for path in broken[:5])
-        console.print(f"[red]{len(broken)} files could not be read[/red]: {names}")
+        console.print(f"[red]{len(broken)} files could not be read[/red]: {names}", soft_wrap=True)

@@ -1,0 +1,265 @@
+"""The command line on real files: every kind comes back as it was, broken ones are named."""
+
+import subprocess
+import sys
+
+import numpy as np
+import png
+import pytest
+import tifffile
+from PIL import Image
+
+from styleaug import StyleBank
+from styleaug._files import find_images, read_image, write_image
+from styleaug.cli import main
+from styleaug.commands.stylize import parse_alpha, pick_device
+from styleaug.samples import sample_images
+
+
+def _array(shape, dtype=np.uint8, seed=0):
+    top = np.iinfo(dtype).max
+    return (np.random.default_rng(seed).random(shape) * 0.5 * top + 0.2 * top).astype(dtype)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "in"
+    (folder / "sub").mkdir(parents=True)
+    Image.fromarray(_array((40, 50, 3))).save(folder / "rgb.png", dpi=(300, 300))
+    Image.fromarray(_array((40, 50, 4))).save(folder / "rgba.png")
+    Image.fromarray(_array((40, 50))).save(folder / "grey.png")
+    Image.fromarray(_array((40, 50, 2))).save(folder / "la.png")
+    Image.fromarray(_array((40, 50), np.uint16)).save(folder / "grey16.png")
+    rows = _array((40, 50, 3), np.uint16).reshape(40, 150)
+    png.from_array(rows, "RGB;16").save(str(folder / "rgb16.png"))
+    tifffile.imwrite(folder / "rgb16.tif", _array((40, 50, 3), np.uint16), photometric="rgb")
+    Image.fromarray(_array((40, 50), np.uint16)).save(folder / "sub" / "grey16.tiff")
+    Image.fromarray(_array((40, 50, 3))).save(folder / "sub" / "photo.jpg")
+    Image.fromarray(_array((33, 57, 3))).save(folder / "sub" / "odd.bmp")
+    return folder
+
+
+@pytest.fixture
+def style(tmp_path):
+    path = tmp_path / "styles"
+    path.mkdir()
+    for index, tint in enumerate([(200, 90, 120), (80, 130, 220)]):
+        Image.fromarray((_array((48, 48, 3)) * (np.array(tint) / 255)).astype(np.uint8)).save(
+            path / f"style{index}.png"
+        )
+    return path
+
+
+def _kind(path):
+    file = read_image(path)
+    return file.format, file.pixels.shape, file.pixels.dtype, file.has_grey_opacity
+
+
+def test_outputs_keep_name_size_depth_and_channels(folder, style, tmp_path):
+    out = tmp_path / "out"
+    assert main(["stylize", str(folder), "--style", str(style), "-o", str(out)]) == 0
+    inputs = sorted(path.relative_to(folder) for path in folder.rglob("*.*"))
+    assert sorted(path.relative_to(out) for path in out.rglob("*.*")) == inputs
+    for name in inputs:
+        assert _kind(out / name) == _kind(folder / name), name
+        before, after = read_image(folder / name).pixels, read_image(out / name).pixels
+        assert not np.array_equal(before, after)
+        if before.ndim == 3 and before.shape[2] == 4:
+            assert np.array_equal(before[..., 3], after[..., 3])
+    with Image.open(out / "rgb.png") as image:
+        assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+
+
+def test_every_kind_is_read_and_written_exactly(folder, tmp_path):
+    for path in find_images([folder]):
+        if path.suffix != ".jpg":
+            file = read_image(path)
+            write_image(tmp_path / path.name, file.pixels, file)
+            assert np.array_equal(read_image(tmp_path / path.name).pixels, file.pixels)
+
+
+def test_deep_colour_files_keep_sixteen_bits(folder):
+    assert np.array_equal(read_image(folder / "rgb16.png").pixels, _array((40, 50, 3), np.uint16))
+    assert np.array_equal(read_image(folder / "rgb16.tif").pixels, _array((40, 50, 3), np.uint16))
+
+
+def test_the_same_seed_gives_the_same_files_in_any_order_and_batch(folder, style, tmp_path):
+    base = ["--style", str(style), "--alpha", "0.2:1.0", "--seed", "5"]
+    main(["stylize", str(folder), *base, "-o", str(tmp_path / "a")])
+    main(["stylize", str(folder), *base, "-o", str(tmp_path / "b"), "--batch-size", "1"])
+    main(["stylize", str(folder), *base[:-1], "6", "-o", str(tmp_path / "c")])
+    names = [path.relative_to(folder) for path in find_images([folder])]
+
+    def pixels(run):
+        return [read_image(tmp_path / run / name).pixels.astype(int) for name in names]
+
+    assert all(np.abs(a - b).max() <= 1 for a, b in zip(pixels("a"), pixels("b"), strict=True))
+    assert any(not np.array_equal(a, c) for a, c in zip(pixels("a"), pixels("c"), strict=True))
+
+
+def test_ranks_share_the_files_and_agree(folder, style, tmp_path, monkeypatch):
+    base = ["stylize", str(folder), "--style", str(style), "-o"]
+    main([*base, str(tmp_path / "one")])
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank in (0, 1):
+        monkeypatch.setenv("RANK", str(rank))
+        assert main([*base, str(tmp_path / "two"), "--skip-existing"]) == 0
+    for path in find_images([tmp_path / "one"]):
+        twin = tmp_path / "two" / path.relative_to(tmp_path / "one")
+        assert np.array_equal(read_image(twin).pixels, read_image(path).pixels)
+
+
+def test_broken_files_are_named_and_the_rest_is_done(folder, style, tmp_path, capsys):
+    (folder / "broken.png").write_bytes((folder / "rgb.png").read_bytes()[:300])
+    (folder / "text.jpg").write_text("no image")
+    Image.fromarray(_array((20, 50, 3))).save(folder / "small.png")
+    out = tmp_path / "out"
+    assert main(["stylize", str(folder), "--style", str(style), "-o", str(out)]) == 1
+    printed = capsys.readouterr().err
+    for name in ("broken.png", "text.jpg", "small.png"):
+        assert name in printed
+        assert not (out / name).exists()
+    assert len(list(out.rglob("*.*"))) == 10
+
+
+def test_nothing_existing_is_overwritten_unless_asked(folder, style, tmp_path, capsys):
+    out = tmp_path / "out"
+    command = ["stylize", str(folder), "--style", str(style), "-o", str(out)]
+    main(command)
+    (out / "rgb.png").write_text("mine")
+    assert main(command) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert (out / "rgb.png").read_text() == "mine"
+    (out / "grey.png").unlink()
+    assert main([*command, "--skip-existing"]) == 0
+    assert (out / "rgb.png").read_text() == "mine"
+    assert (out / "grey.png").exists()
+    assert main([*command, "--overwrite"]) == 0
+    assert (out / "rgb.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_an_output_that_is_an_input_is_refused(folder, style, capsys):
+    command = ["stylize", str(folder), "--style", str(style), "-o", str(folder), "--overwrite"]
+    assert main(command) == 2
+    assert "one of the inputs" in capsys.readouterr().err
+
+
+def test_no_half_written_file_is_left_behind(tmp_path, monkeypatch):
+    file = read_image(sample_images()[0])
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("styleaug._files._encode", fail)
+    with pytest.raises(KeyboardInterrupt):
+        write_image(tmp_path / "x.png", file.pixels, file)
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_content_in_every_style_with_a_grid(folder, style, tmp_path):
+    out, grid = tmp_path / "out", tmp_path / "grid.png"
+    command = ["stylize", str(folder / "*.png"), "--style", str(style), "--each-style"]
+    assert main([*command, "-o", str(out), "--grid", str(grid)]) == 0
+    assert {path.name for path in out.iterdir()} == {"style0", "style1"}
+    first, second = (read_image(out / name / "rgb.png").pixels for name in ("style0", "style1"))
+    assert not np.array_equal(first, second)
+    with Image.open(grid) as image:
+        assert image.width > 3 * 160
+
+
+def test_contents_can_be_resized(folder, style, tmp_path):
+    command = ["stylize", str(folder / "rgb.png"), "--style", str(style), "--size", "64"]
+    assert main([*command, "-o", str(tmp_path / "out")]) == 0
+    assert read_image(tmp_path / "out" / "rgb.png").pixels.shape == (51, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (["--alpha", "2"], "alpha must be a number in"),
+        (["--alpha", "weak"], "--alpha must be a number or LOW:HIGH"),
+        (["--stylizer", "nope"], "stylizer must be one of"),
+        (["--device", "cuda:9"], "device must name a device"),
+        (["--batch-size", "0"], "--batch-size must be at least 1"),
+        (["--grid", "grid.gif"], "--grid must be"),
+        (["--style", "nowhere"], "nowhere"),
+        (["--weights", "x"], "has no weights"),
+    ],
+)
+def test_wrong_arguments_are_one_line_and_status_2(folder, style, tmp_path, capsys, change, words):
+    out = tmp_path / "out"
+    command = ["stylize", str(folder), "--style", str(style), "-o", str(out), *change]
+    assert main(command) == 2
+    assert words in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_two_contents_of_one_name_are_refused(folder, style, tmp_path, capsys):
+    contents = [str(folder / "rgb.png"), str(folder / "sub" / "photo.jpg"), str(folder)]
+    assert main(["stylize", *contents, "--style", str(style), "-o", str(tmp_path / "o")]) in (0, 2)
+    other = tmp_path / "other"
+    other.mkdir()
+    Image.fromarray(_array((40, 50, 3))).save(other / "rgb.png")
+    contents = [str(folder / "rgb.png"), str(other / "rgb.png")]
+    assert main(["stylize", *contents, "--style", str(style), "-o", str(tmp_path / "p")]) == 2
+    assert "would both be written" in capsys.readouterr().err
+
+
+def test_an_empty_folder_is_refused(style, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    command = ["stylize", str(tmp_path / "empty"), "--style", str(style), "-o", str(tmp_path / "o")]
+    assert main(command) == 2
+    assert "holds none" in capsys.readouterr().err
+
+
+def test_the_table_names_every_stylizer(capsys):
+    assert main(["list"]) == 0
+    printed = capsys.readouterr().out
+    for name in ("colorist", "reinhard", "mkl", "histogram", "fda"):
+        assert name in printed
+
+
+def test_the_demo_runs_as_a_program(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "styleaug", "demo", "-o", str(tmp_path / "demo")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "grid.png" in done.stderr
+    assert len(list((tmp_path / "demo").glob("*/*.*"))) == 4 * len(sample_images())
+
+
+def test_samples_are_small_and_make_a_bank():
+    paths = sample_images()
+    assert sum(path.stat().st_size for path in paths) < 1.5e6
+    assert len(StyleBank.from_files(paths, "colorist")) == len(paths)
+
+
+@pytest.mark.parametrize("command", [[], ["stylize"], ["demo"], ["list"]])
+def test_help_shows_examples(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([*command, "--help"])
+    assert stop.value.code == 0
+    assert command == ["list"] or "examples:" in capsys.readouterr().out
+
+
+def test_alpha_and_device_are_read():
+    assert parse_alpha("0.7") == (0.7, 0.7)
+    assert pick_device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "F"])
+def test_other_kinds_of_images_are_refused(tmp_path, mode):
+    path = tmp_path / "x.tiff"
+    Image.new(mode, (40, 40)).save(path)
+    with pytest.raises(ValueError, match="must be grey, RGB or RGBA"):
+        read_image(path)
+
+
+def test_files_with_several_images_are_refused(tmp_path):
+    path = tmp_path / "stack.tiff"
+    pages = [Image.new("L", (40, 40), shade) for shade in (0, 9)]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    with pytest.raises(ValueError, match="must hold one image, got 2"):
+        read_image(path)
