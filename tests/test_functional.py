@@ -114,3 +114,9 @@ def test_blend_ends_are_the_images():
     out = SF.blend(content, stylized, torch.tensor([0.0, 1.0]))
     assert torch.equal(out[0], content[0])
     assert torch.allclose(out[1], stylized[1])
+
+
+@pytest.mark.parametrize("convert", [rgb_to_lab, lab_to_rgb])
+def test_colour_spaces_can_be_trained_through(convert):
+    image = _random(0, 1, 3, 4, 4).double() * (60.0 if convert is lab_to_rgb else 1.0)
+    assert torch.autograd.gradcheck(convert, image.requires_grad_())

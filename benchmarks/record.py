@@ -1,0 +1,96 @@
+"""What every benchmark shares: timing in turns, and the record of a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "albumentations",
+    "monai",
+    "scikit-image",
+    "torchstain",
+    "numpy",
+)
+
+
+def time_in_turns(
+    runs: Mapping[str, Callable[[], object]], *, repeats: int = 15, warm_up: int = 2
+) -> dict[str, dict[str, float]]:
+    """Time functions in turns; milliseconds: median, and the quartiles as the spread."""
+    for _ in range(warm_up):
+        for run in runs.values():
+            run()
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: _summary(values) for name, values in seconds.items()}
+
+
+def write_record(name: str, results: object) -> Path:
+    """Write a result with the machine, the versions and the commit; returns the path."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    record = {"benchmark": name, "machine": _machine(), "versions": _versions(), **_commit()}
+    folder = RESULTS / _own_version()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}--{device}.json"
+    path.write_text(json.dumps({**record, "results": results}, indent=1) + "\n")
+    return path
+
+
+def _summary(values: list[float]) -> dict[str, float]:
+    low, middle, high = statistics.quantiles(values, n=4)
+    return {key: round(v * 1e3, 3) for key, v in {"median": middle, "q1": low, "q3": high}.items()}
+
+
+def _machine() -> dict[str, object]:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return {
+        "cpu": names[0] if names else platform.processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "system": platform.system(),
+        "python": platform.python_version(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> dict[str, str]:
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent,
+    )
+    return {"commit": done.stdout.strip() or "unknown"}
+
+
+def _own_version() -> str:
+    text = (Path(__file__).parents[1] / "styleaug" / "__init__.py").read_text()
+    return text.split('__version__ = "', 1)[1].split('"', 1)[0]

@@ -1,0 +1,151 @@
+"""Speed of the colour stylizers and of the transform around a network.
+
+Run ``python -m benchmarks.speed``; the result goes to ``benchmarks/results``.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import torch
+from albumentations.augmentations.mixing import domain_adaptation_functional as A
+from skimage.exposure import match_histograms
+from torch import nn
+from torchstain.torch.normalizers.reinhard import TorchReinhardNormalizer
+
+from benchmarks.record import time_in_turns, write_record
+from styleaug import StyleBank, StyleTransfer, Stylizer, list_stylizers
+from styleaug.stylizers import STYLIZERS
+
+BATCH, SIDE = 32, 224
+
+
+def _images(count: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(count, 3, 14, 14, generator=generator)
+    smooth = nn.functional.interpolate(coarse, (SIDE, SIDE), mode="bilinear")
+    fine = torch.rand(count, 3, SIDE, SIDE, generator=generator)
+    return 0.8 * smooth + 0.2 * fine
+
+
+def color_against_clone() -> dict[str, object]:
+    """Every colour stylizer through StyleTransfer with a bank of 64 styles, against one clone."""
+    images, styles = _images(BATCH), list(_images(64))
+    runs = {"clone": lambda: images.clone()}
+    for name in list_stylizers():
+        if STYLIZERS[name].weights or not getattr(STYLIZERS[name].build, "follows_color", False):
+            continue
+        bank = StyleBank.from_images(styles, name)
+        transform = StyleTransfer(name, styles=bank, p=1.0, seed=0)
+        runs[name] = lambda transform=transform: transform(images)
+    times = time_in_turns(runs, repeats=31)
+    clone = times["clone"]["median"]
+    ratios = {name: round(t["median"] / clone, 2) for name, t in times.items()}
+    return {"ms_per_batch": times, "times_one_clone": ratios}
+
+
+def color_against_twins() -> dict[str, object]:
+    """Colour stylizers on a uint8 batch against the same method elsewhere, image by image."""
+    batch = (_images(BATCH) * 255).to(torch.uint8)
+    style = batch[0]
+    arrays = [image.permute(1, 2, 0).contiguous().numpy() for image in batch]
+    reference = arrays[0]
+    reinhard = TorchReinhardNormalizer()
+    reinhard.fit(style)
+    means, stds = reference.mean((0, 1)), reference.std((0, 1))
+
+    def numpy_color_statistics() -> None:
+        for image in arrays:
+            pixels = image.astype(np.float32)
+            scaled = (pixels - pixels.mean((0, 1))) / pixels.std((0, 1)) * stds + means
+            np.clip(scaled, 0, 255).astype(np.uint8)
+
+    twins = {
+        "colorist / numpy mean and std": numpy_color_statistics,
+        "reinhard / torchstain": lambda: [reinhard.normalize(image) for image in batch],
+        "histogram / scikit-image": lambda: [
+            match_histograms(image, reference, channel_axis=-1) for image in arrays
+        ],
+        "histogram / albumentations": lambda: [
+            A.apply_histogram(image, reference, 1.0) for image in arrays
+        ],
+        "mkl / albumentations PDA": lambda: [
+            A.adapt_pixel_distribution(image, reference, "pca", 1.0) for image in arrays
+        ],
+        "fda / albumentations": lambda: [
+            A.fourier_domain_adaptation(image, reference, 0.02) for image in arrays
+        ],
+    }
+    runs = dict(twins)
+    for name in ("colorist", "reinhard", "mkl", "histogram", "fda"):
+        transform = StyleTransfer(name, styles=style, p=1.0, seed=0)
+        runs[name] = lambda transform=transform: transform(batch)
+    times = time_in_turns(runs, repeats=9)
+    per_image = {name: round(t["median"] / BATCH, 4) for name, t in times.items()}
+    faster = {
+        pair: round(times[pair]["median"] / times[pair.split(" / ")[0]]["median"], 2)
+        for pair in twins
+    }
+    return {"ms_per_batch": times, "ms_per_image": per_image, "times_faster": faster}
+
+
+class _Dominant(Stylizer):
+    """A network whose cost dwarfs everything around it."""
+
+    name = "dominant"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 64, 3, padding=1), *(nn.Conv2d(64, 64, 3, padding=1) for _ in range(3)),
+            nn.Conv2d(64, 3, 3, padding=1),
+        )  # fmt: skip
+
+    def _encode_style(self, style: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"mean": style.mean((2, 3))}
+
+    def _stylize(self, content, maps, alpha):  # type: ignore[no-untyped-def]
+        return self.layers(content)
+
+
+def around_a_network() -> dict[str, object]:
+    """Cost of p=0.25 against p=1, and of everything in the transform that is not the network."""
+    images = _images(BATCH)
+    stylizer = _Dominant()
+    bank = StyleBank.from_images(list(_images(8)), stylizer.freeze())
+    always = StyleTransfer(stylizer, styles=bank, p=1.0, seed=0)
+    portion = StyleTransfer(stylizer, styles=bank, portion=0.25, seed=0)
+    code, alpha = bank.code[[0] * BATCH], torch.ones(BATCH)
+    quarter = images[: BATCH // 4]
+    times = time_in_turns(
+        {
+            "p=1": lambda: always(images),
+            "a quarter of the images": lambda: portion(images),
+            "network alone, all": lambda: stylizer(images, code, alpha),
+            "network alone, a quarter": lambda: stylizer(
+                quarter, code[: BATCH // 4], alpha[: BATCH // 4]
+            ),
+            "params alone": lambda: always.draw_params(BATCH),
+        },
+        repeats=9,
+    )
+    median = {name: t["median"] for name, t in times.items()}
+    return {
+        "ms_per_batch": times,
+        "a quarter / all": round(median["a quarter of the images"] / median["p=1"], 3),
+        "overhead share": round(1 - median["network alone, all"] / median["p=1"], 3),
+    }
+
+
+def main() -> None:
+    """Run all parts and write the record."""
+    torch.set_num_threads(2)
+    parts = (color_against_clone, color_against_twins, around_a_network)
+    results = {part.__name__: part() for part in parts}
+    print(json.dumps(results, indent=1))
+    print(write_record("speed", results))
+
+
+if __name__ == "__main__":
+    main()
