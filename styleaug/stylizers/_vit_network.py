@@ -95,8 +95,8 @@ class StylizingViTNetwork(nn.Module):
         super().__init__()
         self.config = config
         hidden = config.width * config.mlp_ratio
-        self.encoder = _Encoder(config)
-        self.bottleneck = _Mlp(config.width, hidden)
+        self.encoder = Encoder(config)
+        self.bottleneck = Mlp(config.width, hidden)
         self.post_process_conv = nn.Conv2d(3, 3, 5, padding=2, bias=False)
 
     def forward(self, content: Tensor, style: Tensor) -> Tensor:
@@ -115,18 +115,33 @@ class StylizingViTNetwork(nn.Module):
         )
 
 
-class _Encoder(nn.Module):
+class PatchEmbed(nn.Module):
+    """Patches of an image as tokens."""
+
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()
-        width, patch = config.width, config.patch
-        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(3, width, patch, stride=patch)})
+        self.proj = nn.Conv2d(3, config.width, config.patch, stride=config.patch)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return ``(B, width, h, w)`` of images ``(B, 3, H, W)``."""
+        return self.proj(images)
+
+
+class Encoder(nn.Module):
+    """The blocks, run over three streams."""
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.patch_embed = PatchEmbed(config)
         self.cls_token = nn.Parameter(torch.randn(1, 1, width) * 0.02)
         self.pos_embed = nn.Parameter(sincos_position_table(width, config.side))
-        self.blocks = nn.ModuleList(_Block(config) for _ in range(config.depth))
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(width, NORM_EPS)
         self.apply(_initialise)
 
     def forward(self, content: Tensor, style: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the final tokens of the anatomy, style and stylization streams."""
         anatomy, styled = self.tokens(content), self.tokens(style)
         anchored, stylized = anatomy, anatomy
         for layer, block in enumerate(self.blocks, 1):
@@ -138,26 +153,31 @@ class _Encoder(nn.Module):
 
     def tokens(self, images: Tensor) -> Tensor:
         """Return ``(B, 1 + patches, width)`` with the positions added."""
-        patches = self.patch_embed["proj"](images)
+        patches = self.patch_embed(images)
         table = position_table(self.pos_embed, patches.shape[2:])
         cls = self.cls_token.expand(len(images), -1, -1)
         return torch.cat([cls, patches.flatten(2).transpose(1, 2)], dim=1) + table
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
+    """Attention and MLP, for self attention (context = tokens) and cross attention alike."""
+
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()
         self.norm_input = nn.LayerNorm(config.width, NORM_EPS)
         self.norm_context = nn.LayerNorm(config.width, NORM_EPS)
-        self.attn = _Attention(config.width, config.heads)
-        self.mlp = _Mlp(config.width, config.width * config.mlp_ratio)
+        self.attn = Attention(config.width, config.heads)
+        self.mlp = Mlp(config.width, config.width * config.mlp_ratio)
 
     def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
+        """Return tokens ``(B, N, width)`` that looked at a context ``(B, M, width)``."""
         tokens = tokens + self.attn(self.norm_input(tokens), self.norm_context(context))
         return tokens + self.mlp(self.norm_input(tokens))  # the same norm serves twice
 
 
-class _Attention(nn.Module):
+class Attention(nn.Module):
+    """Multi-head attention with queries and context of their own."""
+
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
@@ -167,6 +187,7 @@ class _Attention(nn.Module):
         self.out_proj = nn.Linear(width, width)
 
     def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
+        """Return ``(B, N, width)``."""
         query, key, value = (
             projected.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, channels)
             for projected in (self.q_proj(tokens), self.k_proj(context), self.v_proj(context))
@@ -175,13 +196,16 @@ class _Attention(nn.Module):
         return self.out_proj(attended.transpose(1, 2).flatten(2))
 
 
-class _Mlp(nn.Module):
+class Mlp(nn.Module):
+    """Two linear layers around a GELU."""
+
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
         self.fc1 = nn.Linear(width, hidden)
         self.fc2 = nn.Linear(hidden, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """Return ``(B, N, width)``."""
         return self.fc2(F.gelu(self.fc1(tokens)))
 
 
