@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from styleaug.stylizers._vit_weights import published_weights
 from styleaug.stylizers.base import Precision, Stylizer
 from styleaug.stylizers.code import StyleCode
 from styleaug.stylizers.colorist import Colorist
@@ -14,6 +15,7 @@ from styleaug.stylizers.fda import FourierDomainAdaptation
 from styleaug.stylizers.histogram import HistogramMatching
 from styleaug.stylizers.mkl import MongeKantorovich
 from styleaug.stylizers.reinhard import Reinhard
+from styleaug.stylizers.stylizing_vit import load_stylizing_vit
 from styleaug.weights import Weights
 
 __all__ = [
@@ -69,6 +71,17 @@ STYLIZERS: dict[str, StylizerEntry] = {
     "fda": StylizerEntry(
         FourierDomainAdaptation, "low-frequency amplitudes", _NO_WEIGHTS, "Yang & Soatto 2020"
     ),
+}
+STYLIZERS |= {
+    f"stylizing-vit-{size}": StylizerEntry(
+        load_stylizing_vit,
+        "colour and texture, through cross attention",
+        "Apache-2.0",
+        "Doerrich et al. 2026",
+        {"size": size},
+        published_weights(size),
+    )
+    for size in ("tiny", "small", "base")
 }
 
 

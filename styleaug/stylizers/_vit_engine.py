@@ -62,7 +62,7 @@ class StylizingViTEngine:
         network: Where the weights come from; not changed.
         device: Where to compute.
         dtype: What to compute in; norm and softmax statistics are float32 always.
-        packed: As in `PackedLinear`.
+        compile: Compile the block that all layers and streams share.
     """
 
     @torch.no_grad()
@@ -72,10 +72,11 @@ class StylizingViTEngine:
         device: torch.device,
         dtype: torch.dtype,
         *,
-        packed: bool = True,
+        compile: bool = False,  # noqa: A002
     ) -> None:
-        self.config = network.config
-        self._device, self._dtype, self._packed = device, dtype, packed
+        self.config, self.dtype = network.config, dtype
+        self._device, self._packed = device, not compile
+        self._block = torch.compile(_block, dynamic=False) if compile else _block
         encoder = network.encoder
         embed = encoder.patch_embed.proj
         self._embed = self._linear(embed.weight.flatten(1), embed.bias)
@@ -92,14 +93,14 @@ class StylizingViTEngine:
         grid = images.shape[2] // size, images.shape[3] // size
         split = images.unflatten(3, (grid[1], size)).unflatten(2, (grid[0], size))
         patches = split.permute(0, 2, 4, 1, 3, 5).reshape(len(images), grid[0] * grid[1], -1)
-        table = position_table(self._positions, grid)[:, 1:].to(self._dtype)
-        embedded = self._embed(patches.to(self._dtype)).add_(table)
+        table = position_table(self._positions, grid)[:, 1:].to(self.dtype)
+        embedded = self._embed(patches.to(self.dtype)).add_(table)
         return torch.cat([self._first.expand(len(images), -1, -1), embedded], dim=1)
 
     def style_layers(self, tokens: Tensor) -> Iterator[Tensor]:
         """Yield, layer by layer, the normalised tokens that keys and values come from."""
         for index, layer in enumerate(self._layers):
-            normed = self._norm(tokens)
+            normed = _norm(tokens)
             yield normed
             if index + 1 < len(self._layers):
                 context = self.keys_values(index, normed)
@@ -113,13 +114,13 @@ class StylizingViTEngine:
 
     def content_layers(self, tokens: Tensor) -> Iterator[Anchor]:
         """Yield the anatomy stream after 0, 1 … L - 1 layers."""
-        normed = self._norm(tokens)
+        normed = _norm(tokens)
         yield Anchor(tokens, query := self._query(0, normed))
         for index, layer in enumerate(self._layers[:-1]):
             if index > 0:
                 query = self._query(index, normed)
             tokens = self._block(layer, tokens, query, self.keys_values(index, normed))
-            normed = self._norm(tokens)
+            normed = _norm(tokens)
             yield Anchor(tokens, self._query(index, normed))
 
     def stylized(self, anchors: Iterable[Anchor], styles: Iterable[KeysValues]) -> Tensor:
@@ -135,28 +136,20 @@ class StylizingViTEngine:
             tokens = self._block(layer, tokens, query, style)
             if index + 1 < len(self._layers):
                 anchor = next(steps)
-                context = self.keys_values(index, self._norm(tokens))
+                context = self.keys_values(index, _norm(tokens))
                 tokens = self._block(layer, anchor.tokens, anchor.query, context)
-                query = self._query(index + 1, self._norm(tokens))
+                query = self._query(index + 1, _norm(tokens))
         return tokens
 
     def pixels(self, tokens: Tensor, grid: Sequence[int]) -> Tensor:
         """Return normalised images ``(B, 3, H, W)`` in float32; ``grid`` counts patches (h, w)."""
-        hidden = self._fc1(self._norm(tokens[:, 1:]), activation="gelu")
+        hidden = self._fc1(_norm(tokens[:, 1:]), activation="gelu")
         patches = tokens_to_pixels(self._fc2(hidden).float(), grid, self.config.patch)
         return F.conv2d(patches, self._smoothing, padding=self._smoothing.shape[-1] // 2)
-
-    def _block(self, layer: _Layer, tokens: Tensor, query: Tensor, context: KeysValues) -> Tensor:
-        attended = layer.out(attend(query, *context), residual=tokens)
-        hidden = layer.fc1(self._norm(attended), activation="gelu")
-        return layer.fc2(hidden, residual=attended)
 
     def _query(self, index: int, normed: Tensor) -> Tensor:
         query = self._layers[index].query(normed)
         return query.unflatten(-1, (self.config.heads, -1)).transpose(1, 2)
-
-    def _norm(self, tokens: Tensor) -> Tensor:
-        return F.layer_norm(tokens, tokens.shape[-1:], eps=NORM_EPS)
 
     def _layer(self, block: Block) -> _Layer:
         attention, mlp = block.attn, block.mlp
@@ -178,7 +171,17 @@ class StylizingViTEngine:
         return PackedLinear(self._placed(weight), placed, packed=self._packed)
 
     def _placed(self, tensor: Tensor) -> Tensor:
-        return tensor.detach().to(self._device, self._dtype)
+        return tensor.detach().to(self._device, self.dtype)
+
+
+def _block(layer: _Layer, tokens: Tensor, query: Tensor, context: KeysValues) -> Tensor:
+    attended = layer.out(attend(query, *context), residual=tokens)
+    hidden = layer.fc1(_norm(attended), activation="gelu")
+    return layer.fc2(hidden, residual=attended)
+
+
+def _norm(tokens: Tensor) -> Tensor:
+    return F.layer_norm(tokens, tokens.shape[-1:], eps=NORM_EPS)
 
 
 def _behind_norm(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[Tensor, Tensor]:

@@ -9,8 +9,22 @@ import torch
 
 from styleaug import StyleBank, StyleCode, StyleTransfer, create_stylizer, list_stylizers
 from styleaug.stylizers import STYLIZERS, Stylizer
+from styleaug.stylizers._vit_network import StylizingViTNetwork, ViTConfig
+from styleaug.stylizers.stylizing_vit import StylizingViT
 
-BUILDERS: dict[str, object] = {}
+
+def _small_vit(name, resize):
+    network = StylizingViTNetwork(ViTConfig(96, 3, depth=2, image_size=64))
+    built = StylizingViT(network, mean=(0.6, 0.5, 0.6), std=(0.2, 0.2, 0.2), resize=resize)
+    built.name = name
+    return built.freeze()
+
+
+BUILDERS = {
+    "stylizing-vit-tiny": lambda: _small_vit("stylizing-vit-tiny", "fit"),
+    "stylizing-vit-small": lambda: _small_vit("stylizing-vit-small", "224"),
+    "stylizing-vit-base": lambda: _small_vit("stylizing-vit-base", "tile"),
+}
 """Stylizers that the suite builds in another way than by ``create_stylizer(name)``."""
 
 SIZES = [(32, 32), (64, 48), (97, 131)]
