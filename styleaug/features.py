@@ -1,0 +1,157 @@
+"""Frozen feature maps of the usual backbones, by the names that papers use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from styleaug._checks import check_choice
+from styleaug.weights import read_state_dict
+
+try:
+    from torchvision import models
+except (ImportError, RuntimeError) as error:
+    raise ImportError(
+        f"styleaug.features needs torchvision, its import failed with {error}. Install both from "
+        "one index: pip install torch torchvision."
+    ) from error
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+_VGG_STAGES = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+_RESNETS = ("resnet50", "resnet101")
+_DENSENETS = ("densenet121", "densenet169", "densenet201")
+BACKBONES = (*_VGG_STAGES, *_RESNETS, *_DENSENETS)
+
+
+class FeatureExtractor(nn.Module):
+    """Feature maps of a frozen backbone of torchvision.
+
+    Args:
+        backbone: One of `BACKBONES`.
+        layers: Names of the maps, in the order they come back. VGG: ``relu1_1`` ... ``relu5_4``
+            and ``pool1`` ... ``pool5``. ResNet: ``layer1`` ... ``layer4``. DenseNet:
+            ``denseblock1`` ... ``denseblock4``.
+        weights: "default" (torchvision's ImageNet weights, downloaded once), a file with
+            torchvision's names, or None for random weights. A file may stop after the deepest
+            layer that is asked for.
+        normalize: Whether images in [0, 1] are brought to ImageNet's mean and deviation first.
+        scale: Numbers that the maps are divided by, one per layer: losses whose weights assume
+            maps of about unit size need it with weights of another scale.
+
+    Raises:
+        ImportError: When this module is imported where torchvision is missing or does not fit.
+        ValueError: If a name is unknown or the weights do not fit.
+
+    Example:
+        >>> maps = FeatureExtractor("vgg19", ["relu1_1", "relu2_1"], weights=None)
+        >>> [tuple(m.shape) for m in maps(torch.rand(1, 3, 32, 32))]
+        [(1, 64, 32, 32), (1, 128, 16, 16)]
+    """
+
+    def __init__(
+        self,
+        backbone: str,
+        layers: Sequence[str],
+        *,
+        weights: str | Path | None = "default",
+        normalize: bool = True,
+        scale: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        check_choice("backbone", backbone, BACKBONES)
+        known = _layer_ends(backbone)
+        for layer in layers:
+            check_choice("layers", layer, known)
+        self.layers = tuple(layers)
+        ends = {layer: known[layer] for layer in layers}
+        # the VGGs of torchvision take seconds to initialise weights that are loaded over anyway
+        quick = {"init_weights": False} if backbone in _VGG_STAGES and weights else {}
+        chosen = "DEFAULT" if weights == "default" else None
+        network = getattr(models, backbone)(weights=chosen, **quick)
+        self.body = _body(backbone, network)[: max(ends.values()) + 1]
+        if weights not in ("default", None):
+            _load(self.body, backbone, read_state_dict(str(weights)), str(weights))
+        self._positions = ends
+        self.normalize = normalize
+        self.scale = tuple(scale) if scale is not None else (1.0,) * len(self.layers)
+        if len(self.scale) != len(self.layers):
+            raise ValueError(f"scale must hold {len(self.layers)} numbers, got {len(self.scale)}.")
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> FeatureExtractor:
+        """Stay in eval mode, whatever a parent module asks for."""
+        return super().train(False)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Return the maps of images ``(B, 3, H, W)`` in [0, 1], in the order of ``layers``."""
+        x = (image - self.mean) / self.std if self.normalize else image
+        wanted, found = set(self._positions.values()), {}
+        for index, module in enumerate(self.body):
+            x = module(x)
+            if index in wanted:
+                found[index] = x
+        pairs = zip(self.layers, self.scale, strict=True)
+        return [found[self._positions[layer]] / scale for layer, scale in pairs]
+
+
+def _layer_ends(backbone: str) -> dict[str, int]:
+    """Return the position in the body after which each named map is there."""
+    if backbone in _RESNETS:
+        return {f"layer{n}": 3 + n for n in range(1, 5)}
+    if backbone in _DENSENETS:
+        return {f"denseblock{n}": 2 + 2 * n for n in range(1, 5)}
+    ends, index = {}, 0
+    for stage, convolutions in enumerate(_VGG_STAGES[backbone], start=1):
+        for number in range(1, convolutions + 1):
+            ends[f"relu{stage}_{number}"] = index + 1
+            index += 2
+        ends[f"pool{stage}"] = index
+        index += 1
+    return ends
+
+
+def _body(backbone: str, network: nn.Module) -> nn.Sequential:
+    """Return the convolutional part as a flat sequence, nothing done in place."""
+    if backbone in _RESNETS:
+        body = nn.Sequential(*list(network.children())[:-2])
+    else:
+        body = network.features
+    for module in body.modules():
+        if isinstance(module, nn.ReLU):
+            module.inplace = False
+    return body
+
+
+def _load(body: nn.Sequential, backbone: str, state: dict[str, Tensor], origin: str) -> None:
+    """Load the part of a torchvision checkpoint that the body needs; the rest may be missing."""
+    names = _checkpoint_names(body, backbone)
+    missing = [name for name in names.values() if name not in state]
+    wrong = [
+        f"{name} {tuple(state[name].shape)}"
+        for own, name in names.items()
+        if name in state and state[name].shape != body.state_dict()[own].shape
+    ]
+    if missing or wrong:
+        raise ValueError(
+            f"weights must be those of torchvision's {backbone}, {origin!r} lacks {missing[:3]} "
+            f"and has other shapes for {wrong[:3]}."
+        )
+    body.load_state_dict({own: state[name] for own, name in names.items()}, strict=True)
+
+
+def _checkpoint_names(body: nn.Sequential, backbone: str) -> dict[str, str]:
+    """Return what torchvision calls each tensor of the body."""
+    if backbone not in _RESNETS:
+        return {own: f"features.{own}" for own in body.state_dict()}
+    heads = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
+    return {
+        own: ".".join([heads[int(own.split(".")[0])], *own.split(".")[1:]])
+        for own in body.state_dict()
+    }

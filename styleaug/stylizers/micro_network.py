@@ -1,0 +1,151 @@
+"""The network of "micro": a local colour transform, steered by channel statistics of the style."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from styleaug.functional import MIN_STD, channel_moments
+
+HALF, QUARTER, EIGHTH = 32, 64, 80
+"""Channels of the content branch at one half, one quarter and one eighth of the image's size."""
+
+_STYLE_CHANNELS = (24, 48, 64)
+_HIDDEN = 192
+_BLOCKS = 3
+_MAX_GAIN = 4.0
+_NORM_EPS = 1e-3
+
+
+class MicroNetwork(nn.Module):
+    """Predicts, for every pixel, a 3x3 colour matrix and an offset that are applied to the content.
+
+    The content is first matched to the style's channel statistics; the network refines that
+    picture from there. Features are looked at from half the image's size down. The matrix comes
+    out at half size and is interpolated, the offset comes out at full size, so every edge is the
+    content's own.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.style_encoder = StyleEncoder()
+        self.stem = _conv(12, HALF)
+        self.down1 = _conv(HALF, QUARTER, stride=2)
+        self.down2 = _conv(QUARTER, EIGHTH, stride=2)
+        self.blocks = nn.ModuleList(_conv(EIGHTH, EIGHTH) for _ in range(2 * _BLOCKS))
+        self.up1 = nn.Conv2d(EIGHTH, QUARTER, 1)
+        self.mix1 = _conv(QUARTER, QUARTER)
+        self.up2 = nn.Conv2d(QUARTER, HALF, 1)
+        self.mix2 = _conv(HALF, HALF)
+        self.head = _conv(HALF, 9 + 12)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def encode_style(self, style: Tensor) -> dict[str, Tensor]:
+        """Return the statistics of style images ``(S, 3, H, W)``: scales, shifts and colours."""
+        mean, std = channel_moments(style.float())
+        return {"film": self.style_encoder(style), "mean": mean, "std": std}
+
+    def forward(self, content: Tensor, film: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+        """Return stylized images, not clamped.
+
+        Args:
+            content: ``(B, 3, H, W)`` in [0, 1], sides multiples of 8.
+            film: ``(B, N)`` scales and shifts of the style.
+            mean: ``(B, 3, 1, 1)`` colour means of the style.
+            std: ``(B, 3, 1, 1)`` colour deviations of the style.
+        """
+        base = match_channels(content, mean, std)
+        return apply_field(base, self.color_field(content, film))
+
+    def color_field(self, content: Tensor, film: Tensor) -> Tensor:
+        """Return ``(B, 21, H/2, W/2)``: nine matrix entries and twelve sub-pixel offsets."""
+        steps = iter(film.split(_film_sizes(), dim=1))
+        half = _act(self.stem(F.pixel_unshuffle(content - 0.5, 2)), next(steps))
+        quarter = _act(self.down1(half), next(steps))
+        x = _act(self.down2(quarter), next(steps))
+        for first, second in zip(self.blocks[::2], self.blocks[1::2], strict=True):
+            inner = _act(first(x), next(steps))
+            x = x + _modulate(second(inner), next(steps))
+        x = F.interpolate(self.up1(x), scale_factor=2.0, mode="nearest") + quarter
+        x = _act(self.mix1(x), next(steps))
+        x = F.interpolate(self.up2(x), scale_factor=2.0, mode="nearest") + half
+        return self.head(_act(self.mix2(x), next(steps)))
+
+
+class StyleEncoder(nn.Module):
+    """From a style image to the scales and shifts of every normalised map of the content branch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        first, second, third = _STYLE_CHANNELS
+        self.level1 = _conv(12, first)
+        self.level2 = _conv(first, second, stride=2)
+        self.level3 = _conv(second, third, stride=2)
+        self.inner = nn.Linear(6 + 2 * sum(_STYLE_CHANNELS), _HIDDEN)
+        self.outer = nn.Linear(_HIDDEN, sum(_film_sizes()))
+        nn.init.normal_(self.outer.weight, std=0.01)
+        nn.init.zeros_(self.outer.bias)
+
+    def forward(self, style: Tensor) -> Tensor:
+        """Return ``(S, N)`` scales and shifts, in float32, for styles ``(S, 3, H, W)``."""
+        first = F.relu(self.level1(F.pixel_unshuffle(style - 0.5, 2)))
+        second = F.relu(self.level2(first))
+        third = F.relu(self.level3(second))
+        levels = [style, first, second, third]
+        statistics = torch.cat([part for level in levels for part in _statistics(level)], dim=1)
+        return self.outer(F.relu(self.inner(statistics))).float()
+
+
+def match_channels(content: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Give the content the style's channel statistics, the contrast raised four-fold at most."""
+    own_mean, own_std = channel_moments(content.float())
+    gain = (std / own_std.clamp_min(MIN_STD)).clamp_max(_MAX_GAIN)
+    return content * gain + (mean - own_mean * gain)
+
+
+def apply_field(image: Tensor, field: Tensor) -> Tensor:
+    """Apply a field of colour matrices (half size) and offsets (sub-pixels) to an image."""
+    field = field.to(image.dtype)
+    matrix = F.interpolate(field[:, :9], scale_factor=2.0, mode="bilinear", align_corners=False)
+    offset = F.pixel_shuffle(field[:, 9:], 2)
+    moved = (matrix.unflatten(1, (3, 3)) * (image - 0.5).unsqueeze(1)).sum(dim=2)
+    return moved.add_(offset).add_(image)
+
+
+def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, padding_mode="reflect")
+
+
+def _film_sizes() -> list[int]:
+    channels = [HALF, QUARTER, EIGHTH, *[EIGHTH] * (2 * _BLOCKS), QUARTER, HALF]
+    return [2 * count for count in channels]
+
+
+def _modulate(x: Tensor, film: Tensor) -> Tensor:
+    """Normalise every channel over the image, then scale and shift it as the style says.
+
+    The statistics are float32 whatever the precision of the map.
+    """
+    mean, std = channel_moments_of_map(x)
+    scale, shift = film.view(len(film), -1, 1, 1).chunk(2, dim=1)
+    gain = (1.0 + scale) / std
+    return x * gain.to(x.dtype) + (shift - mean * gain).to(x.dtype)
+
+
+def channel_moments_of_map(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return float32 means and deviations ``(B, C, 1, 1)`` of a map of any precision."""
+    mean = x.mean(dim=(2, 3), keepdim=True, dtype=torch.float32)
+    square = torch.linalg.vector_norm(x, dim=(2, 3), keepdim=True, dtype=torch.float32).square()
+    var = square / (x.shape[2] * x.shape[3]) - mean.square()
+    return mean, (var.clamp_min(0.0) + _NORM_EPS).sqrt()
+
+
+def _act(x: Tensor, film: Tensor) -> Tensor:
+    return F.relu(_modulate(x, film))
+
+
+def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    mean, std = channel_moments_of_map(x)
+    return mean.flatten(1), std.flatten(1)

@@ -1,0 +1,126 @@
+"""The settings of a training run: a frozen record that reads and writes TOML."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from styleaug._checks import check_choice
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """All that a run depends on, besides the images.
+
+    Attributes:
+        recipe: Name of a recipe of `styleaug.training.recipes.RECIPES`.
+        content: Folders of content images.
+        style: Folders of style images; empty takes the content folders.
+        output: Folder of checkpoints, logs and the final weights.
+        steps: Optimiser steps.
+        batch_size: Images per device and step.
+        accumulate: Batches whose gradients are summed before a step.
+        size: Side of the square crops in pixels.
+        learning_rate: Peak learning rate; it follows half a cosine to zero after the warm-up.
+        warm_up: Steps over which the rate rises.
+        weight_decay: Of AdamW.
+        clip: Largest norm of the gradient.
+        precision: "32-true", "bf16-mixed" or "16-mixed".
+        devices: Processes on this machine; under ``torchrun`` its world size counts instead.
+        accelerator: "auto", "cpu" or "cuda".
+        workers: Loader workers per process.
+        seed: Seed of weights, crops and pairs; ranks and workers get streams of their own.
+        checkpoint_every: Steps between checkpoints.
+        log_every: Steps between scalars.
+        images_every: Steps between image grids.
+        features: File with the weights of the perceptual backbone; empty downloads torchvision's.
+        weights: Loss weights by name, in place of the recipe's own.
+        options: Further settings of the recipe.
+
+    Raises:
+        ValueError: If a setting is out of range.
+
+    Example:
+        >>> config = TrainConfig("micro", content=("slides",), output="run", steps=10)
+        >>> TrainConfig.from_toml(config.to_toml()) == config
+        True
+    """
+
+    recipe: str
+    content: tuple[str, ...]
+    output: str
+    style: tuple[str, ...] = ()
+    steps: int = 10_000
+    batch_size: int = 8
+    accumulate: int = 1
+    size: int = 128
+    learning_rate: float = 1e-3
+    warm_up: int = 100
+    weight_decay: float = 1e-2
+    clip: float = 1.0
+    precision: str = "32-true"
+    devices: int = 1
+    accelerator: str = "auto"
+    workers: int = 1
+    seed: int = 0
+    checkpoint_every: int = 500
+    log_every: int = 20
+    images_every: int = 500
+    features: str = ""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_choice("precision", self.precision, PRECISIONS)
+        least = {"steps": 1, "batch_size": 2, "accumulate": 1, "size": 32, "devices": 1}
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise ValueError(f"{name} must be at least {bound}, got {getattr(self, name)}.")
+        if not self.content:
+            raise ValueError(f"content must name at least one folder, got {self.content}.")
+
+    def to_toml(self) -> str:
+        """Return the settings as TOML."""
+        flat = {k: v for k, v in asdict(self).items() if not isinstance(v, Mapping)}
+        tables = {k: v for k, v in asdict(self).items() if isinstance(v, Mapping) and v}
+        lines = [f"{key} = {_literal(value)}" for key, value in flat.items()]
+        for name, table in tables.items():
+            lines += ["", f"[{name}]", *(f"{key} = {_literal(v)}" for key, v in table.items())]
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def from_toml(cls, text: str, **changes: Any) -> TrainConfig:
+        """Read TOML; ``changes`` take precedence.
+
+        Raises:
+            ValueError: If the text is no TOML, or has unknown keys.
+        """
+        try:
+            record = tomllib.loads(text) | changes
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"config must be TOML, {error}.") from error
+        unknown = sorted(set(record) - {item.name for item in fields(cls)})
+        if unknown:
+            known = sorted(item.name for item in fields(cls))
+            raise ValueError(f"config has unknown keys {unknown}; known are {known}.")
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in record.items()})
+
+    @classmethod
+    def from_file(cls, path: str | Path, **changes: Any) -> TrainConfig:
+        """Read a TOML file; ``changes`` take precedence."""
+        return cls.from_toml(Path(path).read_text(encoding="utf-8"), **changes)
+
+    def with_changes(self, **changes: Any) -> TrainConfig:
+        """Return a copy with other values."""
+        return replace(self, **changes)
+
+
+def _literal(value: Any) -> str:
+    """Return a scalar or a list of scalars as TOML, whose strings and numbers are those of JSON."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)

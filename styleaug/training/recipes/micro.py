@@ -1,0 +1,133 @@
+"""The recipe of "micro"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from styleaug.features import FeatureExtractor
+from styleaug.stylizers.micro_network import MicroNetwork
+from styleaug.training.config import TrainConfig
+from styleaug.training.losses import (
+    anatomy_loss,
+    color_moments_loss,
+    identity_loss,
+    range_loss,
+    style_loss,
+)
+from styleaug.training.recipes.base import Phase, Recipe
+
+LAYERS = ("relu1_2", "relu2_2", "relu3_1", "relu3_4")
+SCALES = (105.0, 106.0, 131.0, 478.0)
+"""Mean activations of the VGG-19 with Caffe's scale on a photograph; the maps come to unit size."""
+
+
+class MicroRecipe(Recipe):
+    """Style statistics of VGG maps against anatomy, in one pass over a pair.
+
+    Losses: ``style`` (means and deviations of four maps), ``anatomy`` (instance-normalised maps),
+    ``color`` (moments of R, G, B), ``identity`` (a content in its own style), ``repeat``
+    (stylizing twice changes little), ``grey`` (grey in a grey style stays grey), ``range``.
+
+    Options: ``jitter``, how strongly colour, sharpness and noise of the styles are varied.
+    """
+
+    default_weights: ClassVar[Mapping[str, float]] = {
+        "style": 6.0,
+        "anatomy": 3.0,
+        "color": 20.0,
+        "identity": 20.0,
+        "repeat": 5.0,
+        "grey": 20.0,
+        "range": 2.0,
+    }
+    default_options: ClassVar[Mapping[str, object]] = {"jitter": 1.0}
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__(config)
+        self.network = MicroNetwork()
+        features = FeatureExtractor(
+            "vgg19", LAYERS, weights=config.features or "default", scale=SCALES
+        )
+        # a list hides the frozen backbone from the parameters and checkpoints of the run
+        self._features = [features.to(memory_format=torch.channels_last)]
+
+    def generator(self) -> nn.Module:
+        """Return the network."""
+        return self.network
+
+    def forward(self, content: Tensor, style: Tensor, phase: Phase) -> dict[str, Tensor]:
+        """Return the losses of a batch of pairs ``(B, 3, H, W)``."""
+        style = jitter_style(style, float(str(self.options["jitter"])))
+        code = self.network.encode_style(style)
+        output = self.network(content, **code)
+        maps, (content_maps, style_maps) = self._maps(output, content, style)
+        share = max(1, len(content) // 4)
+        own = self.network(content[:share], **self.network.encode_style(content[:share]))
+        first = {name: tensor[:share] for name, tensor in code.items()}
+        again = self.network(output[:share].clamp(0.0, 1.0), **first)
+        return {
+            "style": style_loss(maps, style_maps),
+            "anatomy": anatomy_loss(maps[1:], content_maps[1:]),
+            "color": color_moments_loss(output, style),
+            "identity": identity_loss(own, content[:share]),
+            "repeat": F.mse_loss(again, output[:share]),
+            "grey": grey_loss(output, content, style),
+            "range": range_loss(output),
+        }
+
+    def preview(self, content: Tensor, style: Tensor) -> Tensor:
+        """Return stylized images to look at."""
+        return self.network(content, **self.network.encode_style(style)).float().clamp(0.0, 1.0)
+
+    def _maps(
+        self, output: Tensor, content: Tensor, style: Tensor
+    ) -> tuple[list[Tensor], tuple[list[Tensor], list[Tensor]]]:
+        extractor = self._features[0].to(content.device)
+        with torch.no_grad():
+            both = [m.float() for m in extractor(torch.cat([content, style]))]
+        maps = [m.float() for m in extractor(output)]
+        count = len(content)
+        return maps, ([m[:count] for m in both], [m[count:] for m in both])
+
+
+def jitter_style(style: Tensor, strength: float) -> Tensor:
+    """Vary colour, contrast, sharpness and noise of style images, each image on its own.
+
+    Args:
+        style: ``(B, 3, H, W)`` in [0, 1].
+        strength: 0 keeps the images, 1 is strong.
+    """
+    count = len(style)
+
+    def draw(low: float, high: float, channels: int = 1) -> Tensor:
+        wide = low + (high - low) * torch.rand(count, channels, 1, 1, device=style.device)
+        return 1.0 + strength * (wide - 1.0)
+
+    grey = style.mean(dim=1, keepdim=True)
+    is_color = (_spread(style) > 1e-3).view(-1, 1, 1, 1)
+    tint = torch.where(is_color, draw(0.75, 1.25, 3), draw(0.75, 1.25))
+    jittered = (grey + (style - grey) * draw(0.3, 1.5)) * tint
+    mean = jittered.mean(dim=(1, 2, 3), keepdim=True)
+    jittered = (mean + (jittered - mean) * draw(0.6, 1.3)).clamp(0.0, 1.0)
+    blurred = F.avg_pool2d(F.pad(jittered, (1, 1, 1, 1), mode="reflect"), 3, stride=1)
+    jittered = blurred + (jittered - blurred) * draw(0.0, 2.0)
+    noise = torch.randn_like(jittered[:, :1]).expand_as(jittered)
+    amount = 0.03 * strength * (draw(0.0, 1.0) - 0.5).clamp_min(0.0)
+    return (jittered + amount * noise).clamp(0.0, 1.0)
+
+
+def grey_loss(output: Tensor, content: Tensor, style: Tensor) -> Tensor:
+    """Return the mean squared colour of outputs whose content and style are both grey."""
+    both = ((_spread(content) < 1e-3) & (_spread(style) < 1e-3)).view(-1, 1, 1, 1)
+    hue = output - output.mean(dim=1, keepdim=True)
+    return (hue.square() * both).mean()
+
+
+def _spread(image: Tensor) -> Tensor:
+    """Return the largest difference of the channels of each image."""
+    return (image.amax(dim=1) - image.amin(dim=1)).flatten(1).amax(dim=1)

@@ -1,0 +1,263 @@
+"""The trainer: one loop that reads from top to bottom, on Lightning Fabric."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.loggers import TensorBoardLogger
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from styleaug._checks import check_choice
+from styleaug.training.card import write_card
+from styleaug.training.config import TrainConfig
+from styleaug.training.data import PairDataset, pair_loader
+from styleaug.training.recipes import RECIPES, Recipe
+from styleaug.weights import save_tensors
+
+CHECKPOINT = "last.ckpt"
+
+
+class Trainer:
+    """Trains the networks of a recipe and writes weights and a card.
+
+    Args:
+        config: All settings. Folders are looked into here: an empty one is refused at once.
+        resume: Go on from the last checkpoint of ``config.output``.
+        quiet: Show no progress bar.
+
+    Raises:
+        FileExistsError: If the output holds another run and ``resume`` is not set.
+        FileNotFoundError: If a folder does not exist.
+        ValueError: If the recipe is unknown, a folder holds no image, or the run that is to be
+            resumed had other settings.
+    """
+
+    def __init__(self, config: TrainConfig, *, resume: bool = False, quiet: bool = False) -> None:
+        check_choice("recipe", config.recipe, RECIPES)
+        self.config, self.resume, self.quiet = config, resume, quiet
+        self.folder = Path(config.output)
+        self.images = PairDataset(
+            config.content, config.style or config.content, size=config.size, seed=config.seed
+        )
+        _check_folder(self.folder, config, resume)
+
+    def run(self) -> Path:
+        """Train, and return the file of the final weights.
+
+        Raises:
+            FloatingPointError: If a loss is not finite; the last good checkpoint stays.
+        """
+        config = self.config
+        fabric = self._fabric()
+        fabric.launch()
+        fabric.seed_everything(config.seed, verbose=False)
+        if fabric.is_global_zero:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / "config.toml").write_text(config.to_toml(), encoding="utf-8")
+        recipe = RECIPES[config.recipe](config)
+        optimizer = torch.optim.AdamW(
+            recipe.generator().parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+        )
+        model, optimizer = fabric.setup(recipe.to(memory_format=torch.channels_last), optimizer)
+        step = self._restore(fabric, recipe, optimizer)
+        history = self._loop(fabric, model, recipe, optimizer, step)
+        return self._finish(fabric, recipe, history)
+
+    def _loop(
+        self, fabric: Fabric, model: Any, recipe: Recipe, optimizer: Any, step: int
+    ) -> list[dict[str, float]]:
+        config, history = self.config, _read_history(self.folder, step)
+        batches = self._batches(fabric, step)
+        with self._progress(fabric) as progress:
+            task = progress.add_task(config.recipe, total=config.steps, completed=step)
+            while step < config.steps:
+                _set_rate(optimizer, rate_at(step, config))
+                # every step has its own seed, so that a resumed run draws the same jitter
+                torch.manual_seed(config.seed * 1_000_003 + step * 1_009 + fabric.global_rank)
+                losses = self._step(fabric, model, recipe, optimizer, batches)
+                step += 1
+                if step % config.log_every == 0 or step == config.steps:
+                    scalars = _scalars(losses, recipe)
+                    history.append({"step": float(step), **scalars})
+                    fabric.log_dict(scalars, step=step)
+                    progress.update(task, description=f"loss {scalars['total']:.3f}")
+                if step % config.images_every == 0 or step == config.steps:
+                    self._log_images(fabric, recipe, step)
+                if step % config.checkpoint_every == 0 or step == config.steps:
+                    self._save(fabric, recipe, optimizer, step, history)
+                progress.update(task, completed=step)
+        return history
+
+    def _step(
+        self, fabric: Fabric, model: Any, recipe: Recipe, optimizer: Any, batches: Iterator[Any]
+    ) -> dict[str, Tensor]:
+        """Take one optimiser step over ``accumulate`` batches; returns the last losses."""
+        count = self.config.accumulate
+        for index in range(count):
+            batch = next(batches)
+            with fabric.no_backward_sync(model, enabled=index < count - 1):
+                losses = model(*(_fast(batch[name]) for name in ("content", "style")), "generator")
+                total = recipe.weigh(losses)
+                _check_finite(total, losses, self.folder)
+                fabric.backward(total / count)
+        fabric.clip_gradients(model, optimizer, max_norm=self.config.clip)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        self.skipped += int(batch["skipped"].sum())
+        return losses
+
+    skipped: int = 0
+    """Broken images that were passed over so far."""
+
+    def _batches(self, fabric: Fabric, step: int) -> Iterator[Any]:
+        config = self.config
+        self.images.rank = fabric.global_rank
+        each = config.batch_size * config.accumulate
+        loader = pair_loader(
+            self.images, step * each, config.steps * each, config.batch_size, config.workers
+        )
+        return iter(fabric.setup_dataloaders(loader, use_distributed_sampler=False))
+
+    def _fabric(self) -> Fabric:
+        config = self.config
+        logger = TensorBoardLogger(self.folder, name="", version="logs")
+        strategy = "ddp" if config.devices > 1 else "auto"
+        return Fabric(
+            accelerator=config.accelerator,
+            devices=config.devices,
+            strategy=strategy,
+            precision=config.precision,  # type: ignore[arg-type]
+            loggers=logger,
+        )
+
+    def _progress(self, fabric: Fabric) -> Progress:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        quiet = self.quiet or not fabric.is_global_zero
+        console = Console(stderr=True)
+        return Progress(*columns, TimeRemainingColumn(), console=console, disable=quiet)
+
+    def _restore(self, fabric: Fabric, recipe: Recipe, optimizer: Any) -> int:
+        path = self.folder / CHECKPOINT
+        if not (self.resume and path.exists()):
+            return 0
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        recipe.generator().load_state_dict(state["generator"], strict=True)
+        optimizer.load_state_dict(state["optimizer"])
+        self.skipped = int(state["skipped"])
+        return int(state["step"])
+
+    def _save(
+        self, fabric: Fabric, recipe: Recipe, optimizer: Any, step: int, history: list[Any]
+    ) -> None:
+        """Write the checkpoint atomically: the one before stays until the new one is whole."""
+        if fabric.is_global_zero:
+            state = {
+                "generator": recipe.generator().state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "step": step,
+                "skipped": self.skipped,
+            }
+            temporary = self.folder / f".{CHECKPOINT}"
+            torch.save(state, temporary)
+            temporary.replace(self.folder / CHECKPOINT)
+            (self.folder / "history.json").write_text(json.dumps(history))
+        fabric.barrier()
+
+    def _log_images(self, fabric: Fabric, recipe: Recipe, step: int) -> None:
+        if not fabric.is_global_zero:
+            return
+        pairs = [self.images[-1 - index] for index in range(6)]
+        device = next(recipe.generator().parameters()).device
+        content, style = (
+            torch.stack([pair[name] for pair in pairs]).to(device) for name in ("content", "style")
+        )
+        with torch.no_grad():
+            output = recipe.preview(content, style)
+        grid = torch.cat([torch.cat(list(row), dim=2) for row in (content, style, output)], dim=1)
+        fabric.logger.experiment.add_image("content, style, stylized", grid.clamp(0, 1), step)
+
+    def _finish(self, fabric: Fabric, recipe: Recipe, history: list[dict[str, float]]) -> Path:
+        path = self.folder / "model.safetensors"
+        if fabric.is_global_zero:
+            half = {k: _half(v) for k, v in recipe.generator().state_dict().items()}
+            save_tensors(half, path, {"recipe": self.config.to_toml()})
+            write_card(self.folder, self.config, history, self.skipped)
+        fabric.barrier()
+        return path
+
+
+def rate_at(step: int, config: TrainConfig) -> float:
+    """Return the learning rate of a step: a linear warm-up, then half a cosine to zero.
+
+    Example:
+        >>> config = TrainConfig("micro", ("a",), "b", steps=110, warm_up=10, learning_rate=1.0)
+        >>> [round(rate_at(step, config), 2) for step in (0, 9, 10, 60, 109)]
+        [0.1, 1.0, 1.0, 0.5, 0.0]
+    """
+    warm = min(config.warm_up, config.steps // 2)
+    if step < warm:
+        return config.learning_rate * (step + 1) / warm
+    progress = (step - warm) / max(1, config.steps - warm)
+    return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+def _check_folder(folder: Path, config: TrainConfig, resume: bool) -> None:
+    path = folder / "config.toml"
+    if not path.exists():
+        return
+    if not resume:
+        raise FileExistsError(
+            f"output {str(folder)!r} holds a run already. Pass resume=True (--resume) to go on "
+            "with it, or choose another folder."
+        )
+    before = TrainConfig.from_file(path)
+    changed = [name for name in _FIXED if getattr(before, name) != getattr(config, name)]
+    if changed:
+        raise ValueError(f"a resumed run must keep its settings, {changed} differ from {path}.")
+
+
+_FIXED = ("recipe", "batch_size", "accumulate", "size", "seed", "steps", "learning_rate", "weights")
+
+
+def _check_finite(total: Tensor, losses: Mapping[str, Tensor], folder: Path) -> None:
+    if not bool(torch.isfinite(total)):
+        values = {name: float(loss) for name, loss in losses.items()}
+        raise FloatingPointError(
+            f"the loss is not finite: {values}. The last good checkpoint is in {str(folder)!r}; "
+            "lower learning_rate, or use precision '32-true'."
+        )
+
+
+def _read_history(folder: Path, step: int) -> list[dict[str, float]]:
+    path = folder / "history.json"
+    if step == 0 or not path.exists():
+        return []
+    return [entry for entry in json.loads(path.read_text()) if entry["step"] <= step]
+
+
+def _scalars(losses: Mapping[str, Tensor], recipe: Recipe) -> dict[str, float]:
+    scalars = {name: float(loss.detach()) for name, loss in losses.items()}
+    return {"total": float(recipe.weigh(losses).detach()), **scalars}
+
+
+def _set_rate(optimizer: Any, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def _half(tensor: Tensor) -> Tensor:
+    return tensor.half() if tensor.is_floating_point() else tensor
+
+
+def _fast(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last)
