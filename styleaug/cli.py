@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 
-from styleaug.commands import demo, stylize
-from styleaug.commands.table import run_list
+from styleaug.commands import demo, stylize, table, train
 
 EPILOG = """examples:
   styleaug demo
@@ -17,32 +17,68 @@ EPILOG = """examples:
 """
 
 
+@dataclass(frozen=True)
+class Command:
+    """A subcommand.
+
+    Attributes:
+        summary: One line of help.
+        add_arguments: Declares its arguments.
+        run: Does the work; returns the exit status.
+        epilog: Examples.
+    """
+
+    summary: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace, Console], int]
+    epilog: str
+
+
+COMMANDS = {
+    "stylize": Command(
+        "repaint image files, each in a style that is drawn for it",
+        stylize.add_stylize_arguments,
+        stylize.run_stylize,
+        stylize.EPILOG,
+    ),
+    "list": Command(
+        "show the stylizers and their weights",
+        table.add_list_arguments,
+        table.run_list,
+        table.EPILOG,
+    ),
+    "demo": Command(
+        "stylize the sample images that ship with the package",
+        demo.add_demo_arguments,
+        demo.run_demo,
+        demo.EPILOG,
+    ),
+    "train": Command(
+        "build the weights of a stylizer from folders of images",
+        train.add_train_arguments,
+        train.run_train,
+        train.EPILOG,
+    ),
+}
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of ``styleaug``."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
         "styleaug", description="Style transfer for images.", epilog=EPILOG, formatter_class=raw
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    described = "Repaint images in the style of others; every content in one style drawn for it."
-    one = commands.add_parser(
-        "stylize",
-        help="repaint image files",
-        description=described,
-        epilog=stylize.EPILOG,
-        formatter_class=raw,
-    )
-    stylize.add_stylize_arguments(one)
-    commands.add_parser("list", help="show the stylizers and their weights")
-    described = "Stylize the sample images that ship with the package."
-    two = commands.add_parser(
-        "demo",
-        help="try it on sample images",
-        description=described,
-        epilog=demo.EPILOG,
-        formatter_class=raw,
-    )
-    demo.add_demo_arguments(two)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        one = commands.add_parser(
+            name,
+            help=command.summary,
+            description=command.summary.capitalize() + ".",
+            epilog=command.epilog,
+            formatter_class=raw,
+        )
+        command.add_arguments(one)
+        one.set_defaults(run=command.run)
     return parser
 
 
@@ -58,11 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     console = Console(stderr=True)
     try:
-        if options.command == "list":
-            return run_list(Console())
-        if options.command == "demo":
-            return demo.run_demo(options, console)
-        return stylize.run_stylize(options, console)
-    except (ValueError, TypeError, OSError) as error:
+        return int(options.run(options, console))
+    except (ValueError, TypeError, OSError, ImportError, ArithmeticError) as error:
         console.print(f"[red]styleaug: {error}[/red]", highlight=False, soft_wrap=True)
         return 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from styleaug._checks import check_choice
@@ -48,6 +47,7 @@ class FeatureExtractor(nn.Module):
         ValueError: If a name is unknown or the weights do not fit.
 
     Example:
+        >>> import torch
         >>> maps = FeatureExtractor("vgg19", ["relu1_1", "relu2_1"], weights=None)
         >>> [tuple(m.shape) for m in maps(torch.rand(1, 3, 32, 32))]
         [(1, 64, 32, 32), (1, 128, 16, 16)]
@@ -81,8 +81,6 @@ class FeatureExtractor(nn.Module):
         self.scale = tuple(scale) if scale is not None else (1.0,) * len(self.layers)
         if len(self.scale) != len(self.layers):
             raise ValueError(f"scale must hold {len(self.layers)} numbers, got {len(self.scale)}.")
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> FeatureExtractor:
@@ -91,7 +89,7 @@ class FeatureExtractor(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Return the maps of images ``(B, 3, H, W)`` in [0, 1], in the order of ``layers``."""
-        x = (image - self.mean) / self.std if self.normalize else image
+        x = _imagenet_normalized(image) if self.normalize else image
         wanted, found = set(self._positions.values()), {}
         for index, module in enumerate(self.body):
             x = module(x)
@@ -99,6 +97,11 @@ class FeatureExtractor(nn.Module):
                 found[index] = x
         pairs = zip(self.layers, self.scale, strict=True)
         return [found[self._positions[layer]] / scale for layer, scale in pairs]
+
+
+def _imagenet_normalized(image: Tensor) -> Tensor:
+    mean, std = (image.new_tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    return (image - mean) / std
 
 
 def _layer_ends(backbone: str) -> dict[str, int]:
@@ -119,10 +122,9 @@ def _layer_ends(backbone: str) -> dict[str, int]:
 
 def _body(backbone: str, network: nn.Module) -> nn.Sequential:
     """Return the convolutional part as a flat sequence, nothing done in place."""
-    if backbone in _RESNETS:
-        body = nn.Sequential(*list(network.children())[:-2])
-    else:
-        body = network.features
+    parts = network.children() if backbone in _RESNETS else network.get_submodule("features")
+    kept = list(parts)[:-2] if backbone in _RESNETS else list(parts)  # type: ignore[arg-type]
+    body = nn.Sequential(*kept)
     for module in body.modules():
         if isinstance(module, nn.ReLU):
             module.inplace = False

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import argparse
+
 from rich.console import Console
 from rich.table import Table
 
 from styleaug.stylizers import STYLIZERS, StylizerEntry
 from styleaug.weights import Weights
 
+EPILOG = """examples:
+  styleaug list
+"""
 
-def run_list(console: Console) -> int:
+
+def add_list_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``styleaug list``: none."""
+
+
+def run_list(options: argparse.Namespace, console: Console) -> int:
     """Print the table of stylizers, and of the weights of those that have some."""
+    console = Console()  # the table is the result: it goes to standard output
     table = Table("stylizer", "matches", "weights", "licence", "source", title="Stylizers")
     for name, entry in STYLIZERS.items():
         table.add_row(name, entry.summary, _count(entry), entry.licence, entry.source)

@@ -39,8 +39,8 @@ class MicroNetwork(nn.Module):
         self.up2 = nn.Conv2d(QUARTER, HALF, 1)
         self.mix2 = _conv(HALF, HALF)
         self.head = _conv(HALF, 9 + 12)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        for parameter in self.head.parameters():
+            nn.init.zeros_(parameter)
 
     def encode_style(self, style: Tensor) -> dict[str, Tensor]:
         """Return the statistics of style images ``(S, 3, H, W)``: scales, shifts and colours."""

@@ -109,7 +109,10 @@ class TrainConfig:
         if unknown:
             known = sorted(item.name for item in fields(cls))
             raise ValueError(f"config has unknown keys {unknown}; known are {known}.")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in record.items()})
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in record.items()
+        }
+        return cls(**values)
 
     @classmethod
     def from_file(cls, path: str | Path, **changes: Any) -> TrainConfig:
