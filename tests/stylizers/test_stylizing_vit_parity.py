@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from styleaug.stylizers._vit_engine import StylizingViTEngine
 from styleaug.stylizers._vit_network import CONFIGS, StylizingViTNetwork
 
 reference = pytest.importorskip("stylizing_vit", reason="pip install 'styleaug[test]'")
@@ -40,10 +41,24 @@ def test_every_parameter_is_there(pair):
     assert sum(parameter.numel() for parameter in ours.parameters()) == PARAMETERS[size]
 
 
+def test_training_starts_from_the_same_positions():
+    theirs = reference.create_model(backbone="tiny", train=False)
+    ours = StylizingViTNetwork(CONFIGS["tiny"])
+    assert torch.allclose(ours.encoder.pos_embed, theirs.encoder.pos_embed, atol=1e-6)
+
+
 @torch.no_grad()
 def test_outputs_agree(pair):
+    """As it is trained, and as it is run: with the style encoded before."""
     _, theirs, ours = pair
     content, style = torch.randn(2, 2, 3, 224, 224).unbind()
     expected = theirs(content, style)
     span = expected.max() - expected.min()
     assert (ours(content, style) - expected).abs().max() <= 1e-5 * span
+    for dtype, tolerance in ((torch.float32, 1e-5), (torch.bfloat16, 0.02)):
+        engine = StylizingViTEngine(ours, torch.device("cpu"), dtype)
+        layers = enumerate(engine.style_layers(engine.tokens(style)))
+        styles = [engine.keys_values(index, normed) for index, normed in layers]
+        tokens = engine.stylized(engine.content_layers(engine.tokens(content)), styles)
+        found = engine.pixels(tokens, (14, 14))
+        assert (found - expected).abs().max() <= tolerance * span
