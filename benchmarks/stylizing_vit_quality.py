@@ -26,9 +26,9 @@ from benchmarks.record import write_record
 from styleaug.functional import channel_mean_std
 from styleaug.stylizers import create_stylizer
 from styleaug.stylizers._resizing import tile_starts
-from styleaug.stylizers._vit_network import CONFIGS, StylizingViTNetwork
 from styleaug.stylizers._vit_weights import read_network
 from styleaug.stylizers.stylizing_vit import StylizingViT
+from styleaug.stylizers.stylizing_vit_network import CONFIGS, StylizingViTNetwork
 from styleaug.weights import save_tensors
 
 SIZE = 224
@@ -178,7 +178,7 @@ def main() -> None:
     """Fit or read a network, measure, and write the record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="+")
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--measure", type=int, default=24, help="images to measure on")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--mean", type=float, nargs=3)

@@ -1,6 +1,6 @@
 """Stylizing ViT for inference: the style stream once per style, the content stream once per image.
 
-Same function as `_vit_network`, rearranged by exact identities:
+Same function as `stylizing_vit_network`, rearranged by exact identities:
 
 * Keys and values of the stylization come from the style stream alone, so they are computed when
   a style is encoded. They are those of the style stream's own self attention.
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from styleaug.stylizers._attention import attend
 from styleaug.stylizers._packed_linear import PackedLinear
-from styleaug.stylizers._vit_network import (
+from styleaug.stylizers.stylizing_vit_network import (
     NORM_EPS,
     Block,
     StylizingViTNetwork,

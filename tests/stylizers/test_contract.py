@@ -9,8 +9,8 @@ import torch
 
 from styleaug import StyleBank, StyleCode, StyleTransfer, create_stylizer, list_stylizers
 from styleaug.stylizers import STYLIZERS, Stylizer
-from styleaug.stylizers._vit_network import StylizingViTNetwork, ViTConfig
 from styleaug.stylizers.stylizing_vit import StylizingViT
+from styleaug.stylizers.stylizing_vit_network import StylizingViTNetwork, ViTConfig
 
 
 def _small_vit(name, resize):

@@ -14,9 +14,14 @@ from styleaug.stylizers._attention import attend
 from styleaug.stylizers._packed_linear import PackedLinear
 from styleaug.stylizers._resizing import paint_tiles, tile_starts
 from styleaug.stylizers._vit_engine import StylizingViTEngine
-from styleaug.stylizers._vit_network import CONFIGS, StylizingViTNetwork, ViTConfig, position_table
 from styleaug.stylizers._vit_weights import ALIASES
 from styleaug.stylizers.stylizing_vit import StylizingViT
+from styleaug.stylizers.stylizing_vit_network import (
+    CONFIGS,
+    StylizingViTNetwork,
+    ViTConfig,
+    position_table,
+)
 from styleaug.weights import save_tensors
 
 SMALL = ViTConfig(96, 3, depth=3, image_size=64)
