@@ -42,7 +42,10 @@ def channel_mean_std(
             f"features must have at least two positions when unbiased, got {tuple(features.shape)}."
         )
     features = features.float() if features.dtype in (torch.float16, torch.bfloat16) else features
-    var, mean = torch.var_mean(features, dim=(2, 3), correction=int(unbiased), keepdim=True)
+    # two vectorised passes; torch.var_mean is one scalar pass and several times slower on a CPU
+    mean = features.mean(dim=(2, 3), keepdim=True)
+    count = features.shape[2] * features.shape[3] - int(unbiased)
+    var = (features - mean).square().sum(dim=(2, 3), keepdim=True) / count
     return mean, (var + eps).sqrt()
 
 
