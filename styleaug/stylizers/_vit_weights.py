@@ -83,7 +83,7 @@ def normalisation(
 ) -> tuple[Channels, Channels]:
     """Return the channel means and deviations that a checkpoint was trained with.
 
-    What the caller gives comes first, then the ``config.json`` beside the file, then the record.
+    What the caller gives comes first, then the record, then the ``config.json`` beside the file.
 
     Raises:
         ValueError: If none of them knows, or a value does not fit.
@@ -148,7 +148,7 @@ def _constant(
     published: Channels | None,
 ) -> Channels:
     configured = next((located.config[key] for key in keys if key in located.config), None)
-    values = next((v for v in (given, configured, published) if v is not None), None)
+    values = next((v for v in (given, published, configured) if v is not None), None)
     if values is None:
         raise ValueError(
             f"{name} must be given: the images that {str(located.path)!r} was trained on were "

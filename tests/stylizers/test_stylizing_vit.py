@@ -5,6 +5,7 @@ import itertools
 import json
 import pickle
 
+import huggingface_hub.constants
 import pytest
 import torch
 
@@ -313,6 +314,53 @@ def test_constants_come_from_the_config_beside_the_file(tiny_file, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"mean": MEAN, "std": STD}))
     stylizer = create_stylizer("stylizing-vit-tiny", weights=str(tmp_path / "tiny.safetensors"))
     assert (stylizer.mean, stylizer.std) == (MEAN, STD)
+
+
+@pytest.fixture
+def hub(tiny_file, tmp_path, monkeypatch):
+    """The Hub's cache, holding two published repositories; neither is really theirs."""
+    for name in ("camelyon17wilds", "ddi_12_34_56"):
+        folder = tmp_path / f"models--sdoerrich97--stylizing_vit_tiny_{name}"
+        (folder / "snapshots" / "abc").mkdir(parents=True)
+        (folder / "refs").mkdir()
+        (folder / "refs" / "main").write_text("abc")
+        (folder / "snapshots" / "abc" / "model.safetensors").symlink_to(tiny_file)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def _add_config(hub, name):
+    folder = hub / f"models--sdoerrich97--stylizing_vit_tiny_{name}" / "snapshots" / "abc"
+    (folder / "config.json").write_text(json.dumps({"mean": MEAN, "std": STD}))
+
+
+def test_published_weights_load_by_name(hub):
+    _add_config(hub, "camelyon17wilds")
+    stylizer = create_stylizer("stylizing-vit-tiny", weights="camelyon17wilds")
+    assert stylizer.mean == (0.7440, 0.5895, 0.7214)  # what is published comes before a config
+    assert stylizer.std == (0.1787, 0.2131, 0.1721)
+    by_reference = create_stylizer(
+        "stylizing-vit-tiny",
+        weights="hf:sdoerrich97/stylizing_vit_tiny_camelyon17wilds@main",
+        mean=stylizer.mean,
+        std=stylizer.std,
+    )
+    assert by_reference.identity == stylizer.identity
+
+
+def test_unpublished_constants_come_from_the_config_or_from_you(hub):
+    with pytest.raises(ValueError, match="neither published nor in"):
+        create_stylizer("stylizing-vit-tiny", weights="ddi")
+    given = create_stylizer("stylizing-vit-tiny", weights="ddi", mean=MEAN, std=STD)
+    _add_config(hub, "ddi_12_34_56")
+    assert create_stylizer("stylizing-vit-tiny", weights="ddi").identity == given.identity
+
+
+def test_a_miss_says_how_to_get_the_file(hub):
+    with pytest.raises(FileNotFoundError) as raised:
+        create_stylizer("stylizing-vit-tiny", weights="cholec80")
+    address = "https://huggingface.co/sdoerrich97/stylizing_vit_tiny_cholec80/resolve/main/"
+    assert f"{address}model.safetensors" in str(raised.value)
 
 
 def test_constants_are_never_guessed(tiny_file):
