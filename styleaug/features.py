@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from styleaug._checks import check_choice
@@ -47,7 +48,6 @@ class FeatureExtractor(nn.Module):
         ValueError: If a name is unknown or the weights do not fit.
 
     Example:
-        >>> import torch
         >>> maps = FeatureExtractor("vgg19", ["relu1_1", "relu2_1"], weights=None)
         >>> [tuple(m.shape) for m in maps(torch.rand(1, 3, 32, 32))]
         [(1, 64, 32, 32), (1, 128, 16, 16)]
@@ -69,13 +69,10 @@ class FeatureExtractor(nn.Module):
             check_choice("layers", layer, known)
         self.layers = tuple(layers)
         ends = {layer: known[layer] for layer in layers}
-        # the VGGs of torchvision take seconds to initialise weights that are loaded over anyway
-        quick = {"init_weights": False} if backbone in _VGG_STAGES and weights else {}
-        chosen = "DEFAULT" if weights == "default" else None
-        network = getattr(models, backbone)(weights=chosen, **quick)
-        self.body = _body(backbone, network)[: max(ends.values()) + 1]
+        body, names = _body(backbone, _network(backbone, weights))
+        self.body = body[: max(ends.values()) + 1]
         if weights not in ("default", None):
-            _load(self.body, backbone, read_state_dict(str(weights)), str(weights))
+            _load(self.body.to_empty(device="cpu"), names, str(weights))
         self._positions = ends
         self.normalize = normalize
         self.scale = tuple(scale) if scale is not None else (1.0,) * len(self.layers)
@@ -120,40 +117,42 @@ def _layer_ends(backbone: str) -> dict[str, int]:
     return ends
 
 
-def _body(backbone: str, network: nn.Module) -> nn.Sequential:
-    """Return the convolutional part as a flat sequence, nothing done in place."""
-    parts = network.children() if backbone in _RESNETS else network.get_submodule("features")
-    kept = list(parts)[:-2] if backbone in _RESNETS else list(parts)  # type: ignore[arg-type]
-    body = nn.Sequential(*kept)
-    for module in body.modules():
+def _body(backbone: str, network: nn.Module) -> tuple[nn.Sequential, list[str]]:
+    """Return the convolutional part as a flat sequence, and torchvision's name of each module."""
+    prefix = "" if backbone in _RESNETS else "features."
+    parts = network if backbone in _RESNETS else network.get_submodule("features")
+    children = list(parts.named_children())
+    if backbone in _RESNETS:
+        children = children[:-2]  # not the pooling and the classifier
+    for module in parts.modules():
         if isinstance(module, nn.ReLU):
             module.inplace = False
-    return body
+    return nn.Sequential(*(child for _, child in children)), [prefix + n for n, _ in children]
 
 
-def _load(body: nn.Sequential, backbone: str, state: dict[str, Tensor], origin: str) -> None:
+def _network(backbone: str, weights: str | Path | None) -> nn.Module:
+    """Return the network of torchvision; without memory if its weights come from a file."""
+    build = getattr(models, backbone)
+    if weights in ("default", None):
+        return build(weights="DEFAULT" if weights == "default" else None)
+    with torch.device("meta"):
+        return build(weights=None)
+
+
+def _load(body: nn.Sequential, modules: Sequence[str], path: str) -> None:
     """Load the part of a torchvision checkpoint that the body needs; the rest may be missing."""
-    names = _checkpoint_names(body, backbone)
+    state, own = read_state_dict(path), body.state_dict()
+    split = {key: key.partition(".") for key in own}
+    names = {key: f"{modules[int(index)]}.{rest}" for key, (index, _, rest) in split.items()}
     missing = [name for name in names.values() if name not in state]
     wrong = [
         f"{name} {tuple(state[name].shape)}"
-        for own, name in names.items()
-        if name in state and state[name].shape != body.state_dict()[own].shape
+        for key, name in names.items()
+        if name in state and state[name].shape != own[key].shape
     ]
     if missing or wrong:
         raise ValueError(
-            f"weights must be those of torchvision's {backbone}, {origin!r} lacks {missing[:3]} "
-            f"and has other shapes for {wrong[:3]}."
+            f"weights must be those of torchvision's backbone, {path!r} lacks {missing[:3]} and "
+            f"has other shapes for {wrong[:3]}."
         )
-    body.load_state_dict({own: state[name] for own, name in names.items()}, strict=True)
-
-
-def _checkpoint_names(body: nn.Sequential, backbone: str) -> dict[str, str]:
-    """Return what torchvision calls each tensor of the body."""
-    if backbone not in _RESNETS:
-        return {own: f"features.{own}" for own in body.state_dict()}
-    heads = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
-    return {
-        own: ".".join([heads[int(own.split(".")[0])], *own.split(".")[1:]])
-        for own in body.state_dict()
-    }
+    body.load_state_dict({key: state[name] for key, name in names.items()}, strict=True)

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from styleaug._checks import check_choice
+from styleaug._draws import id_keys
 from styleaug.training.card import write_card
 from styleaug.training.config import TrainConfig
 from styleaug.training.data import PairDataset, pair_loader
@@ -82,9 +83,7 @@ class Trainer:
             task = progress.add_task(config.recipe, total=config.steps, completed=step)
             while step < config.steps:
                 _set_rate(optimizer, rate_at(step, config))
-                # every step has its own seed, so that a resumed run draws the same jitter
-                torch.manual_seed(config.seed * 1_000_003 + step * 1_009 + fabric.global_rank)
-                losses = self._step(fabric, model, recipe, optimizer, batches)
+                losses = self._step(fabric, model, recipe, optimizer, batches, step)
                 step += 1
                 if step % config.log_every == 0 or step == config.steps:
                     scalars = _scalars(losses, recipe)
@@ -99,12 +98,20 @@ class Trainer:
         return history
 
     def _step(
-        self, fabric: Fabric, model: Any, recipe: Recipe, optimizer: Any, batches: Iterator[Any]
+        self,
+        fabric: Fabric,
+        model: Any,
+        recipe: Recipe,
+        optimizer: Any,
+        batches: Iterator[Any],
+        step: int,
     ) -> dict[str, Tensor]:
         """Take one optimiser step over ``accumulate`` batches; returns the last losses."""
         count = self.config.accumulate
         for index in range(count):
             batch = next(batches)
+            # seeded once the batch is here (a loader draws, too), so that a resumed run draws alike
+            _seed(self.config.seed, step, index, fabric.global_rank)
             with fabric.no_backward_sync(model, enabled=index < count - 1):
                 losses = model(*(_fast(batch[name]) for name in ("content", "style")), "generator")
                 total = recipe.weigh(losses)
@@ -229,9 +236,13 @@ def _check_folder(folder: Path, config: TrainConfig, resume: bool) -> None:
 _FIXED = ("recipe", "batch_size", "accumulate", "size", "seed", "steps", "learning_rate", "weights")
 
 
+def _seed(*numbers: int) -> None:
+    torch.manual_seed(int(id_keys(0, ["-".join(map(str, numbers))])[0]))
+
+
 def _check_finite(total: Tensor, losses: Mapping[str, Tensor], folder: Path) -> None:
     if not bool(torch.isfinite(total)):
-        values = {name: float(loss) for name, loss in losses.items()}
+        values = {name: float(loss.detach()) for name, loss in losses.items()}
         raise FloatingPointError(
             f"the loss is not finite: {values}. The last good checkpoint is in {str(folder)!r}; "
             "lower learning_rate, or use precision '32-true'."

@@ -1,0 +1,234 @@
+"""The trainer: resumable to rounding, careful with files, one run over two processes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from styleaug.cli import main
+from styleaug.stylizers.micro import Micro
+from styleaug.training import TrainConfig, Trainer
+from styleaug.training.data import PairDataset
+from styleaug.training.recipes import RECIPES
+from styleaug.training.recipes.micro import grey_loss, jitter_style
+from styleaug.weights import save_tensors
+
+pytestmark = pytest.mark.filterwarnings("ignore:skipped .*:UserWarning")
+
+_CHANNELS = [3, 64, 64, 128, 128, 256, 256, 256, 256]
+_POSITIONS = [0, 2, 5, 7, 10, 12, 14, 16]
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory):
+    """A folder of images and a stand-in for the first eight convolutions of VGG-19."""
+    root = tmp_path_factory.mktemp("material")
+    (root / "images").mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(6):
+        pixels = rng.integers(0, 256, (48, 56, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((56, 48)).save(root / "images" / f"{index}.png")
+    torch.manual_seed(0)
+    state = {}
+    for index, position in enumerate(_POSITIONS):
+        inputs, outputs = _CHANNELS[index], _CHANNELS[index + 1]
+        weight = torch.randn(outputs, inputs, 3, 3) * (2 / (9 * inputs)) ** 0.5
+        state[f"features.{position}.weight"] = weight
+        state[f"features.{position}.bias"] = torch.zeros(outputs)
+    save_tensors(state, root / "vgg.safetensors", {})
+    return root
+
+
+def _config(material, output, **changes):
+    settings = {
+        "content": (str(material / "images"),),
+        "output": str(output),
+        "steps": 6,
+        "batch_size": 2,
+        "size": 32,
+        "log_every": 1,
+        "checkpoint_every": 3,
+        "images_every": 6,
+        "workers": 0,
+        "accelerator": "cpu",
+        "features": str(material / "vgg.safetensors"),
+    }
+    return TrainConfig("micro", **{**settings, **changes})
+
+
+def _curve(folder):
+    return [entry["total"] for entry in json.loads((folder / "history.json").read_text())]
+
+
+@pytest.fixture(scope="module")
+def whole_run(material, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    Trainer(_config(material, folder), quiet=True).run()
+    return folder
+
+
+def test_a_run_leaves_weights_a_card_and_logs(whole_run):
+    assert Micro(weights=str(whole_run / "model.safetensors")).weights_id
+    card = (whole_run / "card.md").read_text()
+    assert "sha256" in card
+    assert 'recipe = "micro"' in card
+    assert list((whole_run / "logs").glob("events*"))
+    assert len(_curve(whole_run)) == 6
+    assert all(np.isfinite(_curve(whole_run)))
+
+
+class _KilledError(Exception):
+    pass
+
+
+def test_a_killed_run_goes_on_with_the_same_curve(material, whole_run, tmp_path, monkeypatch):
+    config = _config(material, tmp_path / "run")
+    step = Trainer._step
+
+    def dies_at_five(self, *arguments):
+        self.count = getattr(self, "count", 0) + 1
+        if self.count == 5:
+            raise _KilledError
+        return step(self, *arguments)
+
+    monkeypatch.setattr(Trainer, "_step", dies_at_five)
+    with pytest.raises(_KilledError):
+        Trainer(config, quiet=True).run()
+    monkeypatch.undo()
+    assert len(_curve(tmp_path / "run")) == 3
+    Trainer(config, resume=True, quiet=True).run()
+    assert np.allclose(_curve(tmp_path / "run"), _curve(whole_run), rtol=1e-5)
+
+
+def test_workers_change_nothing(material, whole_run, tmp_path):
+    config = _config(material, tmp_path / "run", workers=2, steps=6)
+    Trainer(config, quiet=True).run()
+    assert np.allclose(_curve(tmp_path / "run"), _curve(whole_run), rtol=1e-5)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(material, tmp_path, monkeypatch):
+    forward = RECIPES["micro"].forward
+
+    def breaks(self, content, style, phase):
+        self.count = getattr(self, "count", 0) + 1
+        losses = forward(self, content, style, phase)
+        return {k: v * float("nan") for k, v in losses.items()} if self.count == 5 else losses
+
+    monkeypatch.setattr(RECIPES["micro"], "forward", breaks)
+    with pytest.raises(FloatingPointError, match="last good checkpoint"):
+        Trainer(_config(material, tmp_path / "run"), quiet=True).run()
+    state = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
+    assert state["step"] == 3
+    assert all(tensor.isfinite().all() for tensor in state["generator"].values())
+
+
+def test_accumulated_batches_are_one_large_batch(material):
+    large = _config(material, "a", batch_size=4)
+    dataset = PairDataset(large.content, large.content, size=32)
+    recipe = RECIPES["micro"](large.with_changes(options={"jitter": 0.0}))
+    pairs = [dataset[number] for number in range(4)]
+    content, style = (torch.stack([p[k] for p in pairs]) for k in ("content", "style"))
+    whole = recipe(content, style, "generator")["style"]
+    halves = [recipe(content[i : i + 2], style[i : i + 2], "generator")["style"] for i in (0, 2)]
+    assert torch.allclose(whole, sum(halves) / 2, rtol=1e-4)
+
+
+def test_two_processes_train_one_network(material, tmp_path):
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
+        "-m", "styleaug", "train", "micro", "--content", str(material / "images"),
+        "-o", str(tmp_path / "run"), "--steps", "2", "--batch-size", "2", "--size", "32",
+        "--workers", "0", "--accelerator", "cpu", "--log-every", "1", "--devices", "2",
+        "--features", str(material / "vgg.safetensors"),
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert Micro(weights=str(tmp_path / "run" / "model.safetensors")).weights_id
+    assert len(_curve(tmp_path / "run")) == 2
+
+
+def test_ranks_see_different_pairs(material):
+    folders = (str(material / "images"),)
+    first, second = (PairDataset(folders, folders, size=32, rank=rank) for rank in (0, 1))
+    assert not torch.equal(first[0]["content"], second[0]["content"])
+    assert torch.equal(first[3]["content"], first[3]["content"])
+
+
+def test_broken_images_are_passed_over_and_counted(material, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    good = (material / "images" / "0.png").read_bytes()
+    (folder / "good.png").write_bytes(good)
+    (folder / "broken.png").write_bytes(good[:200])
+    dataset = PairDataset([str(folder)], [str(folder)], size=32)
+    with pytest.warns(UserWarning, match=r"skipped .*broken\.png"):
+        skipped = sum(int(dataset[number]["skipped"]) for number in range(20))
+    assert skipped > 0
+    (folder / "good.png").unlink()
+    dataset = PairDataset([str(folder)], [str(folder)], size=32)
+    with pytest.raises(ValueError, match="could not be read"):
+        dataset[0]
+
+
+def test_wrong_settings_are_refused_before_anything_starts(material, whole_run, tmp_path):
+    with pytest.raises(ValueError, match="recipe must be one of"):
+        Trainer(TrainConfig("nope", content=(str(material),), output=str(tmp_path / "x")))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="holds none"):
+        Trainer(_config(material, tmp_path / "x", content=(str(tmp_path / "empty"),)))
+    with pytest.raises(FileExistsError, match="resume"):
+        Trainer(_config(material, whole_run))
+    with pytest.raises(ValueError, match="keep its settings"):
+        Trainer(_config(material, whole_run, batch_size=4), resume=True)
+    with pytest.raises(ValueError, match=r"weights has unknown keys \['styl'\]"):
+        Trainer(_config(material, tmp_path / "y", weights={"styl": 1.0}), quiet=True).run()
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"precision": "64"}, {"batch_size": 1}, {"steps": 0}, {"content": ()}, {"size": 16}],
+)
+def test_settings_are_checked(changes):
+    with pytest.raises(ValueError, match=next(iter(changes))):
+        TrainConfig("micro", **{"content": ("a",), "output": "b", **changes})
+
+
+def test_settings_come_back_from_toml(tmp_path):
+    config = TrainConfig(
+        "micro", content=("a", 'b"c'), output="run", weights={"style": 2.0}, options={"jitter": 0.5}
+    )
+    path = tmp_path / "config.toml"
+    path.write_text(config.to_toml())
+    assert TrainConfig.from_file(path) == config
+    assert TrainConfig.from_file(path, steps=7).steps == 7
+    with pytest.raises(ValueError, match="unknown keys"):
+        TrainConfig.from_toml("recipes = 1")
+    with pytest.raises(ValueError, match="must be TOML"):
+        TrainConfig.from_toml("= 1")
+
+
+def test_the_command_reads_a_config_and_refuses_none(material, tmp_path, capsys):
+    assert main(["train", "micro", "-o", str(tmp_path / "run")]) == 2
+    assert "--content must name folders" in capsys.readouterr().err
+    path = tmp_path / "c.toml"
+    path.write_text(_config(material, "elsewhere", steps=1, images_every=9).to_toml())
+    assert main(["train", "micro", "--config", str(path), "-o", str(tmp_path / "run")]) == 0
+    assert (tmp_path / "run" / "model.safetensors").exists()
+    assert not Path("elsewhere").exists()
+
+
+def test_jitter_and_grey():
+    color, grey = torch.rand(4, 3, 16, 16), torch.rand(4, 1, 16, 16).expand(4, 3, 16, 16)
+    assert torch.allclose(jitter_style(color, 0.0), color, atol=1e-6)
+    assert (jitter_style(color, 1.0) - color).abs().mean() > 0.02
+    assert grey_loss(jitter_style(grey, 1.0), grey, grey) < 1e-10
+    assert grey_loss(color, grey, grey) > 0.01
+    assert grey_loss(color, color, grey) == 0.0
