@@ -17,6 +17,7 @@ import torch
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = (
     "torch",
+    "stylizing-vit",
     "torchvision",
     "albumentations",
     "monai",

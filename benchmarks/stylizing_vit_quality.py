@@ -3,14 +3,15 @@
 Run ``python -m benchmarks.stylizing_vit_quality FOLDER...``. The choice between the modes of
 ``resize=`` needs a network that can paint. To need no download, the script fits one with the width
 of "tiny" and four layers to squares of 224 pixels: it learns to reconstruct, and to give an image
-the colour statistics of another. ``--weights FILE --mean ... --std ...`` measures other weights of
-size "tiny" instead. Every fifth image is kept from fitting, and measured.
+the colour statistics of another. ``--weights FILE`` measures weights that were kept, or others of
+size "tiny" with ``--mean`` and ``--std``. Every fifth image is kept from fitting, and measured.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -26,14 +27,14 @@ from benchmarks.record import write_record
 from styleaug.functional import channel_mean_std
 from styleaug.stylizers import create_stylizer
 from styleaug.stylizers._resizing import tile_starts
-from styleaug.stylizers._vit_weights import read_network
 from styleaug.stylizers.stylizing_vit import StylizingViT
 from styleaug.stylizers.stylizing_vit_network import CONFIGS, StylizingViTNetwork
-from styleaug.weights import save_tensors
+from styleaug.weights import load_tensors, save_tensors
 
 SIZE = 224
 SIDES = [(224, 224), (160, 160), (224, 320), (288, 288), (288, 384), (448, 448)]
 MODES = ("fit", "224", "tile")
+KEEP = Path("stylizing-vit-fitted.safetensors")
 
 
 def read_images(folders: list[str], longest: int = 560) -> list[Tensor]:
@@ -51,7 +52,7 @@ def read_images(folders: list[str], longest: int = 560) -> list[Tensor]:
     return images
 
 
-def fit(images: list[Tensor], steps: int, path: Path) -> tuple[StylizingViTNetwork, Tensor, Tensor]:
+def fit(images: list[Tensor], steps: int, path: Path) -> None:
     """Teach a network to reconstruct and to copy colour statistics, and keep its weights."""
     torch.manual_seed(0)
     pixels = torch.stack([F.adaptive_avg_pool2d(image, 32) for image in images])
@@ -78,12 +79,22 @@ def fit(images: list[Tensor], steps: int, path: Path) -> tuple[StylizingViTNetwo
         schedule.step()
         if step % 100 == 0:
             print(step, round(loss.item(), 4), flush=True)
-    save_tensors(network.state_dict(), path, {"mean": str(mean.tolist()), "std": str(std.tolist())})
-    return network.eval(), mean, std
+    header = {"mean": json.dumps(mean.tolist()), "std": json.dumps(std.tolist())}
+    save_tensors(network.state_dict(), path, header | {"steps": str(steps)})
+
+
+def read(path: Path, mean: object, std: object) -> tuple[StylizingViTNetwork, object, object]:
+    """Read weights of the width of "tiny" and any depth."""
+    state, header = load_tensors(path)
+    depth = 1 + max(int(name.split(".")[2]) for name in state if ".blocks." in name)
+    network = StylizingViTNetwork(replace(CONFIGS["tiny"], depth=depth))
+    network.load_state_dict(state)
+    constants = [given or json.loads(header[k]) for k, given in (("mean", mean), ("std", std))]
+    return network.eval(), *constants
 
 
 def resize_modes(images: list[Tensor], make: object) -> dict[str, object]:
-    """SSIM and error of an image painted in its own style, by size and mode."""
+    """What each mode keeps of the content and takes of the style, by size."""
     found: dict[str, object] = {}
     for height, width in SIDES:
         contents = [_resized(image, height, width) for image in images]
@@ -92,17 +103,20 @@ def resize_modes(images: list[Tensor], make: object) -> dict[str, object]:
 
 
 def _fidelity(contents: list[Tensor], stylizer: StylizingViT) -> dict[str, float]:
-    values, errors = [], []
-    for content in contents:
-        painted = stylizer.stylize(content, stylizer.encode_style(content))
-        values.append(ssim(painted, content, data_range=1.0).item())
-        errors.append((painted - content).square().mean().sqrt().item())
-    low, high = np.quantile(values, [0.25, 0.75])
-    return {
-        "ssim_mean": round(float(np.mean(values)), 4),
-        "ssim_q1": round(float(low), 4),
-        "ssim_q3": round(float(high), 4),
-        "rmse": round(float(np.mean(errors)), 4),
+    """SSIM of an image in its own style and in another's, and distance of colour to the style."""
+    found: dict[str, list[float]] = {
+        key: [] for key in ("own_style_ssim", "own_style_rmse", "ssim", "distance_to_style")
+    }
+    for content, style in zip(contents, contents[1:] + contents[:1], strict=True):
+        code = stylizer.encode_style(torch.cat([content, style]))
+        own, other = stylizer.stylize_grid(content, code)[0].split(1)
+        found["own_style_ssim"].append(ssim(own, content, data_range=1.0).item())
+        found["own_style_rmse"].append((own - content).square().mean().sqrt().item())
+        found["ssim"].append(ssim(other, content, data_range=1.0).item())
+        found["distance_to_style"].append(_statistics_distance(other, style))
+    return {key: round(float(np.mean(values)), 4) for key, values in found.items()} | {
+        f"own_style_ssim_{q}": round(float(np.quantile(found["own_style_ssim"], v)), 4)
+        for q, v in (("q1", 0.25), ("q3", 0.75))
     }
 
 
@@ -183,26 +197,22 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--mean", type=float, nargs=3)
     parser.add_argument("--std", type=float, nargs=3)
-    parser.add_argument("--keep", type=Path, default=Path("stylizing-vit-fitted.safetensors"))
     arguments = parser.parse_args()
     random.seed(0)
     images = read_images(arguments.folders)
     held_out = images[::5][: arguments.measure]
-    if arguments.weights:
-        network = read_network(arguments.weights, "tiny")
-        mean, std = arguments.mean, arguments.std
-    else:
-        rest = [image for index, image in enumerate(images) if index % 5]
-        network, mean, std = fit(rest, arguments.steps, arguments.keep)
+    if not arguments.weights:
+        fit([image for index, image in enumerate(images) if index % 5], arguments.steps, KEEP)
+    network, mean, std = read(arguments.weights or KEEP, arguments.mean, arguments.std)
 
     def make(mode: str) -> StylizingViT:
         stylizer = StylizingViT(network, mean=list(mean), std=list(std), resize=mode)
         return stylizer.freeze()
 
     results = {
-        "network": str(arguments.weights or f"width 192, 4 layers, {arguments.steps} steps of 4"),
+        "network": {"depth": network.config.depth, **load_tensors(arguments.weights or KEEP)[1]},
         "images": {"all": len(images), "measured": len(held_out)},
-        "own_style": resize_modes(held_out, make),
+        "modes": resize_modes(held_out, make),
         "seams_tile_448": seams(held_out, make("tile")),
         "seams_fit_448": seams(held_out, make("fit")),
         "alpha": alpha_steps(held_out, make("fit")),

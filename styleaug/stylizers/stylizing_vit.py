@@ -44,10 +44,11 @@ class StylizingViT(Stylizer):
             into a new stylizer.
         mean: Channel means of the training images, in [0, 1].
         std: Channel standard deviations of the training images.
-        resize: How images of other sizes than the trained one get through the network. "fit"
-            interpolates the positional table to the image's own grid of patches; "224" resamples
-            to the trained size and puts the lost detail of the content back; "tile" paints
-            overlapping squares of the trained size.
+        resize: How images of other sizes than the trained one get through the network. "224"
+            resamples to the trained size and puts the detail that this loses of the content back:
+            it keeps most of the content and costs the same at any size. "fit" interpolates the
+            positional table to the image's own grid of patches, "tile" paints overlapping squares
+            of the trained size: both paint fine texture too.
         keep: What style codes hold, see above.
         compile: Run the network through `torch.compile` with static shapes: worth its start-up
             time for many images of one size on a GPU.
@@ -80,7 +81,7 @@ class StylizingViT(Stylizer):
         *,
         mean: Sequence[float],
         std: Sequence[float],
-        resize: Resize = "fit",
+        resize: Resize = "224",
         keep: Keep = "kv",
         compile: bool = False,  # noqa: A002
         precision: Precision = "auto",
@@ -193,7 +194,7 @@ def load_stylizing_vit(
     weights: str | Path | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
-    resize: Resize = "fit",
+    resize: Resize = "224",
     keep: Keep = "kv",
     compile: bool = False,  # noqa: A002
     precision: Precision = "auto",
