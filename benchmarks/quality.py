@@ -36,7 +36,7 @@ from styleaug.functional import channel_mean_std, edge_correlation
 
 LAYERS = ("relu1_2", "relu2_2", "relu3_1", "relu3_4")
 SCALES = (105.0, 106.0, 131.0, 478.0)
-STYLIZERS = ("colorist", "reinhard", "mkl", "histogram", "fda", "micro")
+STYLIZERS = ("colorist", "reinhard", "mkl", "histogram", "fda")
 SIDE = 192
 ALPHAS = (0.25, 0.5, 0.75, 1.0)
 
@@ -47,14 +47,14 @@ def main() -> None:
     parser.add_argument("--images", required=True, help="folder with one subfolder per kind")
     parser.add_argument("--features", default="default", help="weights of VGG-19 (torchvision's)")
     parser.add_argument("--each", type=int, default=4, help="contents per kind")
-    parser.add_argument("--weights", help="weights of micro, in place of those that ship")
+    parser.add_argument("--weights", help="weights of micro, which then takes part, too")
     parser.add_argument("--stylizers", nargs="+", default=STYLIZERS)
     parser.add_argument("--no-record", action="store_true")
     options = parser.parse_args()
     images = read_kinds(Path(options.images), options.each)
     extractor = FeatureExtractor("vgg19", LAYERS, weights=options.features, scale=SCALES)
     results = {}
-    for name in options.stylizers:
+    for name in (*options.stylizers, *(["micro"] if options.weights else [])):
         weights = options.weights if name == "micro" else None
         results[name] = evaluate(create_stylizer(name, weights=weights), images, extractor)
         print(name, json.dumps(results[name]["all"]))

@@ -13,6 +13,7 @@ from styleaug.stylizers.code import StyleCode
 from styleaug.stylizers.colorist import Colorist
 from styleaug.stylizers.fda import FourierDomainAdaptation
 from styleaug.stylizers.histogram import HistogramMatching
+from styleaug.stylizers.micro import Micro
 from styleaug.stylizers.mkl import MongeKantorovich
 from styleaug.stylizers.reinhard import Reinhard
 from styleaug.stylizers.stylizing_vit import load_stylizing_vit
@@ -72,6 +73,9 @@ STYLIZERS: dict[str, StylizerEntry] = {
         FourierDomainAdaptation, "low-frequency amplitudes", _NO_WEIGHTS, "Yang & Soatto 2020"
     ),
 }
+STYLIZERS["micro"] = StylizerEntry(
+    Micro, "colour and fine texture, place by place", "Apache-2.0 (train your own)", "this package"
+)
 STYLIZERS |= {
     f"stylizing-vit-{size}": StylizerEntry(
         load_stylizing_vit,

@@ -1,4 +1,4 @@
-"""micro: a compact learned stylizer whose weights ship with the package."""
+"""micro: a compact learned stylizer, trained by ``styleaug train micro``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from styleaug.stylizers.base import Maps, Precision, Stylizer
 from styleaug.stylizers.micro_network import MicroNetwork
 from styleaug.weights import load_strictly, read_state_dict, weights_digest
 
-PRETRAINED = Path(__file__).parents[1] / "pretrained" / "micro.safetensors"
-
 
 class Micro(Stylizer):
     """A colour transform that differs from place to place, predicted by a small network.
@@ -21,25 +19,23 @@ class Micro(Stylizer):
     tiles and no seams: 4096 x 4096 pixels go through at once. ``alpha`` blends the images.
 
     Args:
-        weights: None for the weights that ship with the package, or a file written by
-            ``styleaug train micro``.
+        weights: A file written by ``styleaug train micro``. No weights are published yet.
         precision: "auto", "fp32", "bf16" or "fp16".
         max_batch: Most images at once.
 
     Raises:
-        ValueError: If the weights do not fit.
+        FileNotFoundError: If there is no such file.
+        ValueError: If no weights are given, or they do not fit.
 
     Source:
         In the family of AdaIN (Huang & Belongie, ICCV 2017). The per-pixel affine colour transform
         is that of bilateral learning (Gharbi et al., SIGGRAPH 2017), here at half size.
 
     Example:
-        >>> import torch
-        >>> from styleaug import create_stylizer
-        >>> stylizer = create_stylizer("micro")
-        >>> code = stylizer.encode_style(torch.rand(1, 3, 100, 80))
-        >>> stylizer.stylize(torch.rand(2, 3, 64, 50), code).shape
-        torch.Size([2, 3, 64, 50])
+        >>> Micro(weights="nowhere.safetensors")
+        Traceback (most recent call last):
+        ...
+        FileNotFoundError: weights must be a file that exists, got 'nowhere.safetensors'.
     """
 
     name = "micro"
@@ -54,8 +50,12 @@ class Micro(Stylizer):
         max_batch: int | None = None,
     ) -> None:
         super().__init__(precision=precision, max_batch=max_batch)
-        self.network = MicroNetwork()
-        path = PRETRAINED if weights is None else Path(weights)
+        if weights is None:
+            raise ValueError(
+                f"weights must be a file written by 'styleaug train micro', got {weights}: "
+                "none are published yet."
+            )
+        self.network, path = MicroNetwork(), Path(weights)
         state = {name: tensor.float() for name, tensor in read_state_dict(path).items()}
         load_strictly(self.network, state, origin=str(path))
         self.weights_id = weights_digest(state)

@@ -4,13 +4,18 @@ A new row of STYLIZERS is tested by itself. A network too large for a test run, 
 a download, gets small random weights in ``BUILDERS``.
 """
 
+import tempfile
+from pathlib import Path
+
 import pytest
 import torch
 
 from styleaug import StyleBank, StyleCode, StyleTransfer, create_stylizer, list_stylizers
 from styleaug.stylizers import STYLIZERS, Stylizer
+from styleaug.stylizers.micro_network import MicroNetwork
 from styleaug.stylizers.stylizing_vit import StylizingViT
 from styleaug.stylizers.stylizing_vit_network import StylizingViTNetwork, ViTConfig
+from styleaug.weights import save_tensors
 
 
 def _small_vit(name, resize):
@@ -20,7 +25,17 @@ def _small_vit(name, resize):
     return built.freeze()
 
 
+def _random_micro():
+    network = MicroNetwork()
+    torch.nn.init.normal_(network.head.weight, std=0.02)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "micro.safetensors"
+        save_tensors(network.state_dict(), path, {})
+        return create_stylizer("micro", weights=str(path))
+
+
 BUILDERS = {
+    "micro": _random_micro,
     "stylizing-vit-tiny": lambda: _small_vit("stylizing-vit-tiny", "fit"),
     "stylizing-vit-small": lambda: _small_vit("stylizing-vit-small", "224"),
     "stylizing-vit-base": lambda: _small_vit("stylizing-vit-base", "tile"),
