@@ -41,6 +41,8 @@ class Stylizer(nn.Module):
         weights_id: Short digest of the weights; empty where there are none.
         follows_color: Whether the style is colour alone, so that keeping the content's colour
             would undo it.
+        pointwise: Whether a pixel comes out by its own colour and statistics of the image, so
+            that a volume can go through as one tall image.
     """
 
     name: str = ""
@@ -48,6 +50,7 @@ class Stylizer(nn.Module):
     style_size: int | None = None
     weights_id: str = ""
     follows_color: ClassVar[bool] = False
+    pointwise: ClassVar[bool] = False
 
     def __init__(self, *, precision: Precision = "auto", max_batch: int | None = None) -> None:
         super().__init__()
@@ -251,6 +254,7 @@ class ColorStylizer(Stylizer):
     """
 
     follows_color: ClassVar[bool] = True
+    pointwise: ClassVar[bool] = True
     _chunk_bytes: ClassVar[int | None] = None
 
     def _numeric_context(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:

@@ -41,6 +41,7 @@ class FourierDomainAdaptation(ColorStylizer):
     """
 
     name = "fda"
+    pointwise = False
     _chunk_bytes = 2**21
     style_size = 256
 

@@ -1,0 +1,241 @@
+"""Style transfer for Albumentations 2.0: arrays, batches and volumes, serialisable, worker-safe."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from styleaug.adapters._host import missing_host
+from styleaug.adapters._inline import bank_from_text, bank_to_text
+from styleaug.adapters._seeding import WorkerStream, check_worker, draw_from
+from styleaug.bank import StyleBank
+from styleaug.styles import Styles
+from styleaug.stylizers import DEFAULT_STYLIZER
+from styleaug.stylizers.base import Precision
+from styleaug.transform import StyleTransfer as CoreStyleTransfer
+
+try:
+    import albumentations as A
+    from albumentations.core.transforms_interface import BasicTransform, ImageOnlyTransform
+except (ImportError, RuntimeError) as error:
+    raise missing_host("albumentations", error) from error
+
+if hasattr(BasicTransform, "sample_parameters"):
+    raise ImportError(
+        f"styleaug.adapters.albumentations needs albumentations 2.0, found {A.__version__} with "
+        "the plugin protocol of AlbumentationsX (an AGPL fork under the same import name, whose "
+        "transforms draw in sample_parameters). Install 'albumentations>=2.0,<2.1', or use "
+        "styleaug.StyleTransfer on arrays directly."
+    )
+
+try:
+    from albumentations.core.transforms_interface import BaseTransformInitSchema
+except ImportError as error:
+    raise missing_host("albumentations", error) from error
+
+_MAX_SEED = 2**62
+
+
+class StyleTransfer(ImageOnlyTransform):
+    """Repaint images in other styles; masks, boxes and key points stay as they are.
+
+    Arrays ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or ``(H, W, 4)``, uint8 or float32 in [0, 1].
+    All images of one call share the draw: additional targets, ``images`` ``(N, H, W, C)``, which
+    go through as one batch, and ``volume`` ``(D, H, W, C)``, whose statistics are those of the
+    whole volume where the stylizer is pointwise. Place it before ``A.Normalize``.
+
+    The host draws one integer per call. Loader workers, epochs and ranks draw apart, which the
+    host does not see to; a run repeats under ``torch.manual_seed`` and the seed of ``Compose``.
+
+    Args:
+        stylizer: A name of `list_stylizers`.
+        styles: A folder, a list of files, the path of a saved bank, a bank, or arrays. A pipeline
+            built from arrays is serialised with its encoded styles, up to 1 MB of them.
+        weights: Weights of the stylizer.
+        alpha: Stylization strength, one number or a range: 0 keeps the content, 1 is full style.
+        device: Where to stylize; None is the CPU.
+        precision: "auto", "fp32", "bf16" or "fp16".
+        max_batch: Most images that go through the network at once.
+        preserve_color: Keep the colours of the content.
+        mean: Channel means of the training data, where the weights do not say.
+        std: Channel standard deviations likewise.
+        options: Further arguments of the stylizer.
+        metadata_key: Key of optional style images for one call: an array ``(N, H, W, 3)`` or a
+            sequence of arrays, of which one is drawn.
+        p: Probability of the call.
+
+    Targets:
+        image, images, volume, volumes
+
+    Raises:
+        ValueError: If an argument is out of range, or ``styles`` is "batch".
+
+    Example:
+        >>> style = np.full((64, 64, 3), (200, 120, 160), dtype=np.uint8)
+        >>> pipeline = A.Compose([StyleTransfer("colorist", styles=[style], p=1.0)], seed=0)
+        >>> pipeline(image=np.zeros((40, 40, 3), dtype=np.uint8))["image"].shape
+        (40, 40, 3)
+    """
+
+    class InitSchema(BaseTransformInitSchema):
+        """Types of the arguments; their values are checked by the core."""
+
+        stylizer: str
+        styles: Any
+        weights: str | None
+        alpha: float | tuple[float, float]
+        device: str | None
+        precision: str
+        max_batch: int | None
+        preserve_color: bool
+        mean: Sequence[float] | None
+        std: Sequence[float] | None
+        options: Mapping[str, Any] | None
+        metadata_key: str
+
+    def __init__(
+        self,
+        stylizer: str = DEFAULT_STYLIZER,
+        styles: Styles = "batch",
+        weights: str | None = None,
+        alpha: float | tuple[float, float] = 1.0,
+        device: str | None = None,
+        precision: Precision = "auto",
+        max_batch: int | None = None,
+        preserve_color: bool = False,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        options: Mapping[str, Any] | None = None,
+        metadata_key: str = "style_metadata",
+        p: float = 0.5,
+    ) -> None:
+        super().__init__(p=p)
+        if isinstance(styles, str) and styles == "batch":
+            raise ValueError(f"styles must be images, files or a bank, got {styles!r}: a pipeline "
+                             "sees one sample at a time.")  # fmt: skip
+        self.stylizer, self.weights, self.alpha = stylizer, weights, alpha
+        self.styles = _plain(styles)
+        self.device, self.precision, self.max_batch = device, precision, max_batch
+        self.preserve_color, self.mean, self.std, self.options = preserve_color, mean, std, options
+        self.metadata_key = metadata_key
+        self._core = CoreStyleTransfer(
+            stylizer,
+            styles=bank_from_text(styles),
+            weights=weights,
+            alpha=alpha,
+            p=1.0,
+            device=device,
+            precision=precision,
+            max_batch=max_batch,
+            preserve_color=preserve_color,
+            mean=mean,
+            std=std,
+            options=options,
+        )
+        self._stream = WorkerStream()
+        self._references: Any = None
+        # optional under strict=True too; targets_as_params would demand it on every call
+        self._available_keys.add(metadata_key)
+
+    def __call__(self, *args: Any, force_apply: bool = False, **kwargs: Any) -> Any:
+        """Apply the transform, after a look at which worker and epoch this is."""
+        check_worker(self._core.device)
+        stream = self._stream.moved_to()
+        if stream:
+            entropy = [stream, self.seed or 0]
+            draws = np.random.default_rng(np.random.SeedSequence(entropy))
+            self.set_random_state(draws, random.Random(int(draws.integers(_MAX_SEED))))
+        self._references = kwargs.get(self.metadata_key)
+        return super().__call__(*args, force_apply=force_apply, **kwargs)
+
+    def get_params_dependent_on_data(
+        self, params: dict[str, Any], data: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Draw one integer, and the number of a reference where the call brings some."""
+        references = data.get(self.metadata_key)
+        count = 0 if references is None else len(references)
+        if references is not None and count == 0:
+            raise ValueError(f"{self.metadata_key} must hold at least one image, got {count}.")
+        seed = self.py_random.randrange(_MAX_SEED)
+        return {"style_seed": seed, "reference": seed % count if count else -1}
+
+    def apply(self, img: np.ndarray, style_seed: int, reference: int, **params: Any) -> np.ndarray:
+        """Stylize one image."""
+        core = self._core_for(reference)
+        return np.asarray(core.apply_transform(img, draw_from(core, style_seed)))
+
+    def apply_to_images(
+        self, images: np.ndarray, style_seed: int, reference: int, **params: Any
+    ) -> np.ndarray:
+        """Stylize a batch ``(N, H, W[, C])`` in one call, every image in the same style."""
+        core, batch = self._core_for(reference), _with_channels(images)
+        drawn = draw_from(core, style_seed, len(batch))
+        return np.asarray(core.apply_transform(batch, drawn)).reshape(np.shape(images))
+
+    def apply_to_volume(
+        self, volume: np.ndarray, style_seed: int, reference: int, **params: Any
+    ) -> np.ndarray:
+        """Stylize a volume ``(D, H, W[, C])`` with the statistics of the whole volume."""
+        core = self._core_for(reference)
+        if not core.stylizer_on("cpu").pointwise:
+            return self.apply_to_images(volume, style_seed, reference, **params)
+        slices = _with_channels(volume)
+        tall = slices.reshape(-1, *slices.shape[2:])
+        out = core.apply_transform(tall, draw_from(core, style_seed))
+        return np.asarray(out).reshape(np.shape(volume))
+
+    def get_transform_init_args(self) -> dict[str, Any]:
+        """Return the arguments for serialisation; styles that are images as the text of a bank."""
+        state = super().get_transform_init_args()
+        if not _is_json(self.styles) and isinstance(self._core.source, StyleBank):
+            state["styles"] = bank_to_text(self._core.source)
+        return state
+
+    def __repr__(self) -> str:
+        return f"StyleTransfer({self._core.extra_repr()}, p={self.p})"
+
+    def _core_for(self, reference: int) -> CoreStyleTransfer:
+        """Return the core, or one with the reference of this call as its only style."""
+        if reference < 0:
+            return self._core
+        if self._references is None or len(self._references) <= reference:
+            raise ValueError(
+                f"{self.metadata_key} must hold the {reference + 1} images of the recorded call, "
+                f"got {self._references if self._references is None else len(self._references)}."
+            )
+        stylizer = self._core.stylizer_on(self.device or "cpu")
+        image = np.asarray(self._references[reference])
+        bank = StyleBank.from_images([image], stylizer)
+        return CoreStyleTransfer(
+            stylizer, styles=bank, alpha=self.alpha, p=1.0, preserve_color=self.preserve_color
+        )
+
+
+def _with_channels(images: np.ndarray) -> np.ndarray:
+    array = np.asarray(images)
+    return array[..., None] if array.ndim == 3 else array
+
+
+def _plain(styles: Any) -> Any:
+    """Return paths as strings, so that they can be written to JSON."""
+    if isinstance(styles, Path):
+        return str(styles)
+    if isinstance(styles, list | tuple):
+        return [str(item) if isinstance(item, Path) else item for item in styles]
+    return styles
+
+
+def _is_json(styles: Any) -> bool:
+    if isinstance(styles, torch.Tensor | np.ndarray):
+        return False
+    try:
+        json.dumps(styles)
+    except TypeError:
+        return False
+    return True

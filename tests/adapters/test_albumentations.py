@@ -1,0 +1,213 @@
+"""The Albumentations adapter, trap by trap."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import albumentations as A
+import numpy as np
+import pytest
+
+import styleaug
+from styleaug import StyleBank
+from styleaug import StyleTransfer as CoreStyleTransfer
+from styleaug.adapters.albumentations import StyleTransfer
+
+
+@pytest.fixture
+def images(photos):
+    return [(p.permute(1, 2, 0).numpy() * 255).astype(np.uint8) for p in photos]
+
+
+@pytest.fixture
+def bank_file(photos, tmp_path):
+    path = tmp_path / "bank.safetensors"
+    StyleBank.from_images(photos, "colorist").save(path)
+    return str(path)
+
+
+def _grey(image):
+    return image.mean(axis=-1).astype(image.dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("kind", ["HWC", "HW", "HW1"])
+def test_layouts_and_types_are_kept(images, dtype, kind):
+    image = images[0] if dtype == np.uint8 else (images[0] / 255).astype(np.float32)
+    image = {"HWC": image, "HW": _grey(image), "HW1": _grey(image)[..., None]}[kind]
+    out = A.Compose([StyleTransfer(styles=images[1:], p=1.0)])(image=image)["image"]
+    assert out.dtype == image.dtype
+    assert out.shape == image.shape
+    assert not np.array_equal(out, image)
+
+
+def test_only_images_change(images):
+    mask = (images[0][..., 0] > 100).astype(np.uint8)
+    pipeline = A.Compose(
+        [A.NoOp(), A.HorizontalFlip(p=0.0), StyleTransfer(styles=images[1:], p=1.0)],
+        bbox_params=A.BboxParams(format="pascal_voc", label_fields=["labels"]),
+    )
+    out = pipeline(image=images[0], mask=mask, bboxes=[[1, 2, 30, 40]], labels=[7])
+    assert np.array_equal(out["mask"], mask)
+    assert np.allclose(out["bboxes"], [[1, 2, 30, 40]])
+    assert not np.array_equal(out["image"], images[0])
+
+
+def test_additional_targets_share_the_draw(images):
+    pipeline = A.Compose(
+        [StyleTransfer(styles=images[1:], alpha=(0.1, 1.0), p=1.0)],
+        additional_targets={"second": "image"},
+    )
+    out = pipeline(image=images[0], second=images[0])
+    assert np.array_equal(out["image"], out["second"])
+
+
+def test_a_batch_goes_through_at_once_in_one_style(images, monkeypatch):
+    transform = StyleTransfer(styles=images[2:], p=1.0)
+    calls = []
+    original = CoreStyleTransfer.apply_transform
+    monkeypatch.setattr(
+        CoreStyleTransfer,
+        "apply_transform",
+        lambda self, image, params: calls.append(image.shape) or original(self, image, params),
+    )
+    batch = np.stack([images[0], images[0], images[1]])
+    out = A.Compose([transform])(images=batch)["images"]
+    assert calls == [(3, 48, 64, 3)]
+    assert np.array_equal(out[0], out[1])
+    assert not np.array_equal(out[0], batch[0])
+
+
+def test_a_volume_takes_its_statistics_as_a_whole(images):
+    volume = np.stack([images[0] // 2, images[0] // 2 + 100])
+    out = A.Compose([StyleTransfer(styles=images[1:2], p=1.0)])(volume=volume)["volume"]
+    assert out.shape == volume.shape
+    # slice by slice, both would end at the style's mean; as a volume they keep their order
+    assert out[1].mean() > out[0].mean() + 20
+
+
+def test_references_of_a_call_are_optional_even_when_strict(images):
+    pipeline = A.Compose([StyleTransfer(styles=images[:1], p=1.0)], strict=True, seed=0)
+    plain = pipeline(image=images[1])["image"]
+    for references in (np.stack(images[2:4]), images[2:4], tuple(images[3:4])):
+        out = pipeline(image=images[1], style_metadata=references)["image"]
+        assert not np.array_equal(out, plain)
+    expected = CoreStyleTransfer(styles=images[3:4], p=1.0)(images[1])
+    assert np.array_equal(out, expected)
+    with pytest.raises(ValueError, match="style_metadata must hold at least one"):
+        pipeline(image=images[1], style_metadata=[])
+
+
+def test_saved_pipelines_are_the_same_pipelines(images, bank_file, tmp_path):
+    pipeline = A.Compose([StyleTransfer(styles=bank_file, alpha=(0.2, 1.0), p=0.7)], seed=3)
+    twin = A.from_dict(json.loads(json.dumps(A.to_dict(pipeline))))
+    A.save(pipeline, tmp_path / "pipeline.json")
+    loaded = A.load(tmp_path / "pipeline.json")
+    for copy in (pipeline, twin, loaded):
+        copy.set_random_seed(3)
+    outs = [[c(image=images[0])["image"] for _ in range(4)] for c in (pipeline, twin, loaded)]
+    assert np.array_equal(outs[0], outs[1])
+    assert np.array_equal(outs[0], outs[2])
+
+
+def test_pipelines_of_arrays_are_written_with_their_styles(images):
+    pipeline = A.Compose([StyleTransfer(styles=images[1:], alpha=(0.2, 1.0), p=1.0)], seed=3)
+    assert "3 styles" in repr(pipeline)
+    twin = A.from_dict(json.loads(json.dumps(A.to_dict(pipeline))))
+    twin.set_random_seed(3)
+    pipeline.set_random_seed(3)
+    assert np.array_equal(twin(image=images[0])["image"], pipeline(image=images[0])["image"])
+
+
+def test_banks_too_large_to_be_written_say_how(images, monkeypatch):
+    monkeypatch.setattr("styleaug.adapters._inline._LIMIT", 10)
+    written = A.to_dict(A.Compose([StyleTransfer(styles=images[1:], p=1.0)]))
+    with pytest.raises(ValueError, match=r"StyleBank\.save\('styles\.safetensors'\)"):
+        A.from_dict(written)
+
+
+def test_replay_is_json_and_gives_the_same_pixels(images, bank_file):
+    for styles in (bank_file, images[1:]):
+        pipeline = A.ReplayCompose([StyleTransfer(styles=styles, alpha=(0.2, 1.0), p=1.0)])
+        first = pipeline(image=images[0])
+        record = json.loads(json.dumps(first["replay"]))
+        again = A.ReplayCompose.replay(record, image=images[0])
+        assert np.array_equal(again["image"], first["image"])
+
+
+def test_the_gate_is_that_of_the_host(images):
+    pipeline = A.Compose([StyleTransfer(styles=images[1:], p=0.3)], seed=0)
+    changed = [
+        not np.array_equal(pipeline(image=images[0])["image"], images[0]) for _ in range(400)
+    ]
+    assert 0.2 < np.mean(changed) < 0.4
+
+
+SCRIPT = """
+import sys
+import albumentations as A, numpy as np, torch
+from torch.utils.data import DataLoader, Dataset
+from styleaug.adapters.albumentations import StyleTransfer
+
+
+class Data(Dataset):
+    def __init__(self, pipeline):
+        self.pipeline = pipeline
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        return self.pipeline(image=image)["image"]
+
+
+def epochs(context, persistent):
+    pipeline = A.Compose([StyleTransfer(styles=sys.argv[1], alpha=(0.1, 1.0), p=1.0)], seed=0)
+    torch.manual_seed(0)
+    loader = DataLoader(Data(pipeline), num_workers=2, multiprocessing_context=context,
+                        persistent_workers=persistent)
+    return [image.numpy().tobytes() for _ in range(2) for image in loader]
+
+
+if __name__ == "__main__":
+    for context in sys.argv[2].split(","):
+        for persistent in (False, True):
+            first = epochs(context, persistent)
+            assert len(set(first)) == len(first), (context, persistent)
+            assert epochs(context, persistent) == first, (context, persistent)
+"""
+
+
+@pytest.mark.parametrize("context", ["fork", "spawn"])
+def test_workers_and_epochs_draw_their_own_and_runs_repeat(bank_file, tmp_path, context):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, str(script), bank_file, context],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(styleaug.__file__).parents[1])},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_pickles_are_small(bank_file):
+    assert len(pickle.dumps(StyleTransfer(styles=bank_file))) < 20_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({}, "a pipeline sees one sample at a time"),
+        ({"styles": "x", "alpha": (0.9, 0.1)}, "low <= high"),
+        ({"styles": "x", "stylizer": "nope"}, "stylizer must be one of"),
+        ({"styles": "x", "p": 2.0}, "less than or equal to 1"),
+    ],
+)
+def test_wrong_arguments_are_refused(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        StyleTransfer(**arguments)
