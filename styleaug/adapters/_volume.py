@@ -43,6 +43,8 @@ class Layout:
             raise ValueError(f"a_min and a_max go together, got {self.a_min} and {self.a_max}.")
         if self.a_min is not None and self.a_max is not None and self.a_min >= self.a_max:
             raise ValueError(f"a_min must be below a_max, got {self.a_min} and {self.a_max}.")
+        if not -3 <= self.slice_axis <= 2:
+            raise ValueError(f"slice_axis must be a spatial axis, 0 to 2, got {self.slice_axis}.")
 
 
 def stylize_array(
@@ -84,13 +86,14 @@ def _stylize_unit(
     core: StyleTransfer, image: Tensor, params: StyleParams, layout: Layout
 ) -> Tensor:
     """Stylize an image or volume whose values are in the range of its data type."""
-    volume = image.unsqueeze(-1) if image.ndim == 3 else image.movedim(layout.slice_axis, -1)
+    axis = layout.slice_axis if layout.slice_axis < 0 else layout.slice_axis + 1
+    volume = image.unsqueeze(-1) if image.ndim == 3 else image.movedim(axis, -1)
     slices = volume.movedim(-1, 0)  # (D, C, H, W)
     grouped = _group_channels(slices, layout.channel_mode)
     tall = core.stylizer_on("cpu").pointwise
     parts = [_stylize_slices(core, group, params, tall) for group in grouped]
     out = _ungroup_channels(parts, slices.shape, layout.channel_mode).movedim(0, -1)
-    return out.squeeze(-1) if image.ndim == 3 else out.movedim(-1, layout.slice_axis)
+    return out.squeeze(-1) if image.ndim == 3 else out.movedim(-1, axis)
 
 
 def _stylize_slices(core: StyleTransfer, slices: Tensor, params: StyleParams, tall: bool) -> Tensor:
