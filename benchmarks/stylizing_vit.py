@@ -22,7 +22,7 @@ from styleaug.stylizers.stylizing_vit_network import CONFIGS, StylizingViTNetwor
 
 BATCH, SIDE = 8, 224
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
-REPEATS = {"tiny": 11, "small": 7, "base": 5}
+REPEATS = {"tiny": 15, "small": 9, "base": 5}
 
 
 def _random_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
