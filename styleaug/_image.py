@@ -7,7 +7,7 @@ Rows that nobody asks for are never converted, so they keep every bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 import numpy as np
@@ -75,9 +75,24 @@ def from_content(stylized: Tensor, like: Tensor) -> Tensor:
     if like.shape[1] == 1:
         stylized = stylized.mean(dim=1, keepdim=True)
     if like.dtype in _LEVELS:
-        stylized = (stylized * _LEVELS[like.dtype]).round_()
+        stylized = stylized.mul_(_LEVELS[like.dtype]).round_()
     stylized = stylized.to(like.dtype)
     return torch.cat([stylized, like[:, 3:]], dim=1) if like.shape[1] == 4 else stylized
+
+
+def collect(parts: Iterator[Tensor], total: int) -> Tensor:
+    """Write parts into one tensor as they come, so that each part's memory serves the next."""
+    first = next(parts)
+    if len(first) == total:
+        return first
+    whole = first.new_empty((total, *first.shape[1:]))
+    whole[: len(first)] = first
+    place = len(first)
+    del first
+    for part in parts:
+        whole[place : place + len(part)] = part
+        place += len(part)
+    return whole
 
 
 def take_rows(batch: Tensor, rows: list[int]) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Hashable, Iterable, Sequence, Sized
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,15 @@ from torch import Tensor
 
 from styleaug._files import find_images, read_image
 from styleaug._image import AnyImage, as_batch, to_content
+from styleaug.medoids import color_statistics
+from styleaug.picking import DatasetImages, Describe, describe_image, pick_rows
+from styleaug.sheet import contact_sheet, to_picture
 from styleaug.stylizers import create_stylizer
 from styleaug.stylizers.base import Stylizer
 from styleaug.stylizers.code import StyleCode
+
+_STATISTICS = "bank.statistics"
+_SHEET_COLUMNS = 8
 
 
 class StyleBank:
@@ -28,9 +34,11 @@ class StyleBank:
     Args:
         code: The encoded styles.
         names: One name per style, such as its file; by default the numbers.
+        statistics: ``(S, K)``, a vector per style by which styles are compared with images; None
+            where the images are gone and nobody took any.
 
     Raises:
-        ValueError: If there is no style, or the names do not fit.
+        ValueError: If there is no style, or the names or statistics do not fit.
 
     Example:
         >>> bank = StyleBank.from_images([torch.rand(3, 64, 64) for _ in range(4)], "colorist")
@@ -38,13 +46,22 @@ class StyleBank:
         (4, 96)
     """
 
-    def __init__(self, code: StyleCode, names: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        code: StyleCode,
+        names: Sequence[str] | None = None,
+        *,
+        statistics: Tensor | None = None,
+    ) -> None:
         self.code = code
+        self.statistics = statistics
         self.names = tuple(names) if names is not None else tuple(map(str, range(len(code))))
         if len(code) == 0:
             raise ValueError(f"code must hold at least one style, got {len(code)}.")
         if len(self.names) != len(code):
             raise ValueError(f"names must hold {len(code)} names, got {len(self.names)}.")
+        if statistics is not None and (statistics.ndim != 2 or len(statistics) != len(code)):
+            raise ValueError(f"statistics must be ({len(code)}, K), got {tuple(statistics.shape)}.")
         self._digest = ""
         self._on: dict[str, StyleCode] = {}
 
@@ -56,6 +73,7 @@ class StyleBank:
         *,
         names: Sequence[str] | None = None,
         keep: str | None = None,
+        describe: Describe = color_statistics,
         progress: bool = False,
     ) -> StyleBank:
         """Encode images, one at a time, each of any size.
@@ -66,6 +84,8 @@ class StyleBank:
             names: One name per image.
             keep: What a stylizer that has the choice keeps of a style ("tokens" or "kv" for
                 Stylizing ViT); only with a name.
+            describe: Turns images ``(B, 3, H, W)`` in [0, 1] into vectors ``(B, K)``, by which
+                styles are compared with images; by default mean and deviation in L*a*b*.
             progress: Show a progress bar on the terminal.
 
         Raises:
@@ -74,10 +94,11 @@ class StyleBank:
         built = _built(stylizer, keep)
         total = len(images) if isinstance(images, Sized) else None
         steps = track(images, "encoding styles", total=total, disable=not progress)
-        codes = [_encode(image, built) for image in steps]
-        if not codes:
-            raise ValueError(f"styles must hold at least one image, got {len(codes)}.")
-        return cls(StyleCode.cat(codes), names)
+        pairs = [_encode(image, built, describe) for image in steps]
+        if not pairs:
+            raise ValueError(f"styles must hold at least one image, got {len(pairs)}.")
+        codes, vectors = zip(*pairs, strict=True)
+        return cls(StyleCode.cat(codes), names, statistics=torch.cat(vectors))
 
     @classmethod
     def from_files(
@@ -112,32 +133,61 @@ class StyleBank:
         stylizer: Stylizer | str,
         *,
         count: int | None = None,
+        per_domain: int | None = None,
+        domains: Sequence[Hashable] | None = None,
+        representative: bool = False,
+        sheet: str | Path | None = None,
         seed: int = 0,
         keep: str | None = None,
+        describe: Describe = color_statistics,
         progress: bool = False,
     ) -> StyleBank:
         """Encode images of a dataset whose items are an image or start with one.
 
         Args:
             dataset: Has ``__len__`` and ``__getitem__``; items are images, tuples that start with
-                an image, or dicts with the key "image".
+                an image, or dicts with the key "image". Give it without random augmentation.
             stylizer: A stylizer, or a name of the table.
-            count: How many to draw without repetition; None takes all.
-            seed: Seed of that draw.
+            count: How many to pick; None takes all.
+            per_domain: Instead of ``count``: how many to pick of every domain.
+            domains: One label per item (scanner, hospital); by default what the items have under
+                the key "domain", and one domain where they have none.
+            representative: Pick the medoids of the style vectors, which cover the dataset, rather
+                than images drawn at random without repetition.
+            sheet: Write a contact sheet of what was picked to this file.
+            seed: Seed of the draw.
             keep: As in `from_images`.
+            describe: As in `from_images`.
             progress: Show a progress bar on the terminal.
 
         Raises:
-            ValueError: If ``count`` is not between 1 and the size of the dataset.
+            ValueError: If ``count`` or ``per_domain`` is not between 1 and what is there, both are
+                given, or ``domains`` does not hold a label per item.
+
+        Example:
+            >>> dark, light = torch.rand(9, 3, 32, 32) * 0.3, torch.rand(9, 3, 32, 32) * 0.3 + 0.7
+            >>> bank = StyleBank.from_dataset(
+            ...     torch.cat([dark, light]), "colorist", count=2, representative=True
+            ... )
+            >>> [int(name) < 9 for name in bank.names]
+            [True, False]
         """
-        size = len(dataset)
-        if count is not None and not 1 <= count <= size:
-            raise ValueError(f"count must be between 1 and {size} (the dataset), got {count}.")
-        order = torch.randperm(size, generator=torch.Generator().manual_seed(seed)).tolist()
-        rows = sorted(order[:count])
-        images = _Items(dataset, rows)
-        names = [str(row) for row in rows]
-        return cls.from_images(images, stylizer, names=names, keep=keep, progress=progress)
+        groups = pick_rows(
+            dataset,
+            count,
+            per_domain,
+            domains,
+            describe if representative else None,
+            seed=seed,
+            progress=progress,
+        )
+        rows = [row for group in groups.values() for row in group]
+        if sheet is not None:
+            _write_sheet(sheet, DatasetImages(dataset), groups)
+        images, names = DatasetImages(dataset, rows), [str(row) for row in rows]
+        return cls.from_images(
+            images, stylizer, names=names, keep=keep, describe=describe, progress=progress
+        )
 
     @classmethod
     def cat(cls, banks: Sequence[StyleBank], names: Sequence[str] | None = None) -> StyleBank:
@@ -147,7 +197,13 @@ class StyleBank:
             ValueError: If there is none, or they come from different stylizers or weights.
         """
         joined = [name for bank in banks for name in bank.names]
-        return cls(StyleCode.cat([bank.code for bank in banks]), names or joined)
+        vectors = [bank.statistics for bank in banks if bank.statistics is not None]
+        complete = len(vectors) == len(banks) and len({item.shape[1] for item in vectors}) == 1
+        return cls(
+            StyleCode.cat([bank.code for bank in banks]),
+            names or joined,
+            statistics=torch.cat(vectors) if complete else None,
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> StyleBank:
@@ -157,11 +213,16 @@ class StyleBank:
             ValueError: If the file is not a bank.
         """
         code, header = StyleCode.load_with_metadata(path)
-        return cls(code, json.loads(header["names"]) if "names" in header else None)
+        names = json.loads(header["names"]) if "names" in header else None
+        maps = {name: tensor for name, tensor in code.maps.items() if name != _STATISTICS}
+        return cls(StyleCode(maps, code.source), names, statistics=code.maps.get(_STATISTICS))
 
     def save(self, path: str | Path) -> None:
         """Write the bank as a safetensors file, atomically."""
-        self.code.save(path, {"names": json.dumps(self.names)})
+        maps = dict(self.code.maps)
+        if self.statistics is not None:
+            maps[_STATISTICS] = self.statistics
+        StyleCode(maps, self.code.source).save(path, {"names": json.dumps(self.names)})
 
     def __len__(self) -> int:
         return len(self.code)
@@ -169,7 +230,9 @@ class StyleBank:
     def __getitem__(self, index: slice | Sequence[int]) -> StyleBank:
         """Return a bank of the chosen styles."""
         rows = range(len(self))[index] if isinstance(index, slice) else index
-        return StyleBank(self.code[list(rows)], [self.names[row] for row in rows])
+        picked = list(rows)
+        vectors = None if self.statistics is None else self.statistics[picked]
+        return StyleBank(self.code[picked], [self.names[row] for row in picked], statistics=vectors)
 
     def __repr__(self) -> str:
         return f"StyleBank({len(self)} styles of {self.code.source}, {self.nbytes} bytes)"
@@ -226,22 +289,6 @@ class _Reader(Sequence):
         return read_image(self.paths[index]).pixels
 
 
-class _Items(Sequence):
-    """The images of chosen rows of a dataset."""
-
-    def __init__(self, dataset: Any, rows: Sequence[int]) -> None:
-        self.dataset, self.rows = dataset, rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: Any) -> Any:
-        item = self.dataset[self.rows[index]]
-        if isinstance(item, dict):
-            return item["image"]
-        return item[0] if isinstance(item, tuple | list) else item
-
-
 def _built(stylizer: Stylizer | str, keep: str | None) -> Stylizer:
     if isinstance(stylizer, str):
         options: dict[str, Any] = {} if keep is None else {"keep": keep}
@@ -253,6 +300,27 @@ def _built(stylizer: Stylizer | str, keep: str | None) -> Stylizer:
     return stylizer
 
 
-def _encode(image: AnyImage, stylizer: Stylizer) -> StyleCode:
-    batch, _ = as_batch(image)
-    return stylizer.encode_checked(to_content(batch))
+def _encode(image: AnyImage, stylizer: Stylizer, describe: Describe) -> tuple[StyleCode, Tensor]:
+    """Return the code and the vectors of an image or a batch."""
+    content = to_content(as_batch(image)[0])
+    return stylizer.encode_checked(content), describe_image(image, describe)
+
+
+def _write_sheet(
+    path: str | Path, images: DatasetImages, groups: dict[Hashable, list[int]]
+) -> None:
+    """Write a contact sheet of chosen rows: a domain per line, or several if it is long."""
+    lines = [
+        (label, rows[first : first + _SHEET_COLUMNS])
+        for label, rows in groups.items()
+        for first in range(0, len(rows), _SHEET_COLUMNS)
+    ]
+    width = max(len(rows) for _, rows in lines)
+    tiles = [
+        [to_picture(images[row]) for row in rows] + [None] * (width - len(rows))
+        for _, rows in lines
+    ]
+    labels = [f"{label}: {', '.join(map(str, rows))}" for label, rows in lines]
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    contact_sheet(tiles, labels, [""] * width).save(target)

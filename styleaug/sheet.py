@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from styleaug._image import as_batch, to_content
+from styleaug._image import AnyImage, as_batch, to_content
 
 _MARGIN = 6
 _LABEL = 18
@@ -64,10 +63,11 @@ def contact_sheet(
     return sheet
 
 
-def to_picture(pixels: np.ndarray) -> Image.Image:
-    """Return an image array of 8 or 16 bits as an 8-bit RGB picture to look at.
+def to_picture(pixels: AnyImage) -> Image.Image:
+    """Return an image as an 8-bit RGB picture to look at.
 
     Example:
+        >>> import numpy as np
         >>> to_picture(np.full((32, 32), 65535, dtype=np.uint16)).getpixel((0, 0))
         (255, 255, 255)
     """

@@ -12,7 +12,15 @@ from torch import Tensor, nn
 
 from styleaug._checks import check_alpha, check_device, check_probability
 from styleaug._draws import fold_in, generator_keys, id_keys, process_stream, uniforms
-from styleaug._image import AnyImage, as_batch, from_content, put_rows, take_rows, to_content
+from styleaug._image import (
+    AnyImage,
+    as_batch,
+    collect,
+    from_content,
+    put_rows,
+    take_rows,
+    to_content,
+)
 from styleaug.bank import StyleBank
 from styleaug.functional import match_color
 from styleaug.params import StyleParams
@@ -255,16 +263,18 @@ class StyleTransfer(nn.Module):
         if not rows:
             return batch
         picked = take_rows(batch, rows)
-        content = to_content(picked)
-        if self.device is not None:
-            content, batch_on = content.to(self.device), batch.to(self.device)
-        else:
-            batch_on = batch
-        stylizer = self._lazy.on(content.device)
-        codes = self.source.codes([params.style[row] for row in rows], batch_on, stylizer)
-        alpha = torch.tensor([params.alpha[row] for row in rows], device=content.device)
-        stylized = self._finished(stylizer(content, codes, alpha), content)
-        return put_rows(batch, rows, from_content(stylized, picked))
+        device = self.device or batch.device
+        stylizer = self._lazy.on(device)
+        styles = [params.style[row] for row in rows]
+        codes = self.source.codes(styles, batch.to(device), stylizer)
+        alpha = torch.tensor([params.alpha[row] for row in rows], device=device)
+
+        def paint(some: slice) -> Tensor:
+            content = to_content(picked[some]).to(device)
+            stylized = stylizer(content, codes[some], alpha[some])
+            return from_content(self._finished(stylized, content), picked[some])
+
+        return put_rows(batch, rows, collect(map(paint, stylizer.chunks(picked)), len(picked)))
 
     def _finished(self, stylized: Tensor, content: Tensor) -> Tensor:
         return match_color(stylized, content) if self.preserve_color else stylized

@@ -12,12 +12,12 @@ ROOT = Path(styleaug.__file__).parent
 # Lower layers first. A module may import from its own layer's packages and from those below.
 LAYERS = [
     {"_checks", "_image", "_draws", "_files", "weights", "samples"},
-    {"functional", "colorspace"},
+    {"functional", "colorspace", "medoids", "picking", "sheet"},
     {"features"},
     {"stylizers"},
     {"bank", "styles", "params"},
     {"transform"},
-    {"tta", "adapters", "sheet"},
+    {"tta", "adapters"},
     {"cli", "commands", "__main__"},
 ]
 BESIDE = {

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from styleaug._checks import check_choice, check_images, check_probability, check_unit_range
+from styleaug._image import collect
 from styleaug.stylizers.code import StyleCode
 
 Precision: TypeAlias = Literal["auto", "fp32", "bf16", "fp16"]
@@ -96,7 +97,7 @@ class Stylizer(nn.Module):
     def encode_checked(self, style: Tensor) -> StyleCode:
         """Encode style images that were checked before (`encode_style` without the checks)."""
         codes = []
-        for rows in self._chunks(len(style), style):
+        for rows in self.chunks(style):
             sized = self._resize_style(style[rows])
             with self._numeric_context(style.device):
                 codes.append(StyleCode(self._encode_style(sized), self.identity))
@@ -157,28 +158,32 @@ class Stylizer(nn.Module):
     @torch.no_grad()
     def forward(self, content: Tensor, style_code: StyleCode, alpha: Tensor) -> Tensor:
         """Stylize what was checked before (`stylize` without the checks): B codes, ``(B,)``."""
-        parts = []
-        for rows in self._chunks(len(content), content):
+
+        def paint(rows: slice) -> Tensor:
             maps = {name: tensor[rows] for name, tensor in style_code.maps.items()}
             part = content[rows]
             with self._numeric_context(content.device):
                 painted = self._stylize(self._pad(part), maps, alpha[rows])
-            parts.append(_finish(painted, part, alpha[rows]))
-        return _joined(parts)
+            return _finish(painted, part, alpha[rows])
+
+        return collect(map(paint, self.chunks(content)), len(content))
 
     @torch.no_grad()
     def grid_checked(self, content: Tensor, style_code: StyleCode, alpha: Tensor) -> Tensor:
         """Stylize a grid that was checked before (`stylize_grid` without the checks)."""
         count = len(style_code)
-        parts = []
-        for rows in self._chunks(len(content), content, images_each=count):
+
+        def paint(rows: slice) -> Tensor:
             part = content[rows]
             with self._numeric_context(content.device):
                 painted = self._stylize_grid(self._pad(part), style_code.maps, alpha[rows])
             repeated = part.repeat_interleave(count, 0)
             strengths = alpha[rows].repeat_interleave(count)
-            parts.append(_finish(painted.flatten(0, 1), repeated, strengths))
-        return _joined(parts).unflatten(0, (len(content), count))
+            return _finish(painted.flatten(0, 1), repeated, strengths)
+
+        chunks = self.chunks(content, images_each=count)
+        total = len(content) * count
+        return collect(map(paint, chunks), total).unflatten(0, (len(content), count))
 
     def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
         """Return the maps of a code: every tensor with the style as its first dimension."""
@@ -204,14 +209,16 @@ class Stylizer(nn.Module):
         """Return the settings that change what a code holds; part of `identity`."""
         return {}
 
-    def _chunk_size(self, images: Tensor) -> int | None:
-        """Return how many images go through at once when ``max_batch`` is None; None: all."""
-        return None
-
-    def _chunks(self, count: int, images: Tensor, images_each: int = 1) -> Iterator[slice]:
+    def chunks(self, images: Tensor, images_each: int = 1) -> Iterator[slice]:
+        """Return which of these images ``(B, C, H, W)`` go through at once, each so many times."""
+        count = len(images)
         size = self.max_batch or self._chunk_size(images) or count * images_each
         step = max(1, size // images_each)
         return (slice(start, start + step) for start in range(0, count, step))
+
+    def _chunk_size(self, images: Tensor) -> int | None:
+        """Return how many images go through at once when ``max_batch`` is None; None: all."""
+        return None
 
     def _pad(self, content: Tensor) -> Tensor:
         height, width = content.shape[2:]
@@ -263,7 +270,7 @@ class ColorStylizer(Stylizer):
     def _chunk_size(self, images: Tensor) -> int | None:
         if self._chunk_bytes is None or images.device.type != "cpu":
             return None
-        return max(1, self._chunk_bytes // images[0].nbytes)
+        return max(1, self._chunk_bytes // (4 * images[0].numel()))
 
 
 def _finish(painted: Tensor, content: Tensor, alpha: Tensor) -> Tensor:
@@ -272,10 +279,6 @@ def _finish(painted: Tensor, content: Tensor, alpha: Tensor) -> Tensor:
     painted = painted.clamp_(0.0, 1.0)
     keep = (alpha == 0).view(-1, 1, 1, 1)
     return torch.where(keep, content, painted) if bool(keep.any()) else painted
-
-
-def _joined(parts: list[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _check_unit_images(name: str, images: Tensor) -> None:
