@@ -14,8 +14,8 @@ from styleaug.weights import load_strictly, read_state_dict, weights_digest
 class Micro(Stylizer):
     """A colour transform that differs from place to place, predicted by a small network.
 
-    The style enters as channel statistics, as in AdaIN, so a bank holds about fifteen hundred
-    numbers per style and no image. All statistics are taken over the whole image, so there are no
+    The style enters as channel statistics, as in AdaIN, so a bank holds two hundred numbers
+    per style and no image. All statistics are taken over the whole image, so there are no
     tiles and no seams: 4096 x 4096 pixels go through at once. ``alpha`` blends the images.
 
     Args:
@@ -64,5 +64,5 @@ class Micro(Stylizer):
         return self.network.encode_style(style)
 
     def _stylize(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
-        stylized = self.network(content, maps["film"], maps["mean"], maps["std"])
+        stylized = self.network(content, **maps)
         return content.lerp(stylized.float(), alpha.view(-1, 1, 1, 1))

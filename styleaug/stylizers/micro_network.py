@@ -11,7 +11,7 @@ from styleaug.functional import MIN_STD, channel_moments
 HALF, QUARTER, EIGHTH = 32, 64, 80
 """Channels of the content branch at one half, one quarter and one eighth of the image's size."""
 
-_STYLE_CHANNELS = (24, 48, 64)
+_STATISTICS_CHANNELS = (24, 48, 64)
 _HIDDEN = 192
 _BLOCKS = 3
 _MAX_GAIN = 4.0
@@ -22,14 +22,20 @@ class MicroNetwork(nn.Module):
     """Predicts, for every pixel, a 3x3 colour matrix and an offset that are applied to the content.
 
     The content is first matched to the style's channel statistics; the network refines that
-    picture from there. Features are looked at from half the image's size down. The matrix comes
-    out at half size and is interpolated, the offset comes out at full size, so every edge is the
-    content's own.
+    picture from there. It compares statistics of features of that picture with those of the style,
+    and what they lack of each other scales and shifts its normalised maps. Features are looked at
+    from half the image's size down. The matrix comes out at half size and is interpolated, the
+    offset comes out at full size, so every edge is the content's own.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.style_encoder = StyleEncoder()
+        self.encoder = StatisticsEncoder()
+        self.of_style = nn.Linear(self.encoder.size, _HIDDEN)
+        self.of_content = nn.Linear(self.encoder.size, _HIDDEN)
+        self.film = nn.Linear(_HIDDEN, sum(_film_sizes()))
+        nn.init.normal_(self.film.weight, std=0.01)
+        nn.init.zeros_(self.film.bias)
         self.stem = _conv(12, HALF)
         self.down1 = _conv(HALF, QUARTER, stride=2)
         self.down2 = _conv(QUARTER, EIGHTH, stride=2)
@@ -43,26 +49,28 @@ class MicroNetwork(nn.Module):
             nn.init.zeros_(parameter)
 
     def encode_style(self, style: Tensor) -> dict[str, Tensor]:
-        """Return the statistics of style images ``(S, 3, H, W)``: scales, shifts and colours."""
+        """Return what style images ``(S, 3, H, W)`` say: features and colours, as statistics."""
         mean, std = channel_moments(style.float())
-        return {"film": self.style_encoder(style), "mean": mean, "std": std}
+        features = self.of_style(self.encoder(style)).float()
+        return {"features": features, "mean": mean, "std": std}
 
-    def forward(self, content: Tensor, film: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    def forward(self, content: Tensor, features: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         """Return stylized images, not clamped.
 
         Args:
             content: ``(B, 3, H, W)`` in [0, 1], sides multiples of 8.
-            film: ``(B, N)`` scales and shifts of the style.
+            features: ``(B, N)`` from the statistics of the style's features.
             mean: ``(B, 3, 1, 1)`` colour means of the style.
             std: ``(B, 3, 1, 1)`` colour deviations of the style.
         """
-        base = match_channels(content, mean, std)
-        return apply_field(base, self.color_field(content, film))
+        base = match_channels(content, mean, std).clamp(0.0, 1.0)
+        both = features + self.of_content(self.encoder(base))
+        return apply_field(base, self.color_field(base, self.film(F.relu(both)).float()))
 
-    def color_field(self, content: Tensor, film: Tensor) -> Tensor:
+    def color_field(self, base: Tensor, film: Tensor) -> Tensor:
         """Return ``(B, 21, H/2, W/2)``: nine matrix entries and twelve sub-pixel offsets."""
         steps = iter(film.split(_film_sizes(), dim=1))
-        half = _act(self.stem(F.pixel_unshuffle(content - 0.5, 2)), next(steps))
+        half = _act(self.stem(F.pixel_unshuffle(base - 0.5, 2)), next(steps))
         quarter = _act(self.down1(half), next(steps))
         x = _act(self.down2(quarter), next(steps))
         for first, second in zip(self.blocks[::2], self.blocks[1::2], strict=True):
@@ -74,28 +82,25 @@ class MicroNetwork(nn.Module):
         return self.head(_act(self.mix2(x), next(steps)))
 
 
-class StyleEncoder(nn.Module):
-    """From a style image to the scales and shifts of every normalised map of the content branch."""
+class StatisticsEncoder(nn.Module):
+    """From an image to the means and deviations of its colours and of three levels of features."""
+
+    size = 2 * (3 + sum(_STATISTICS_CHANNELS))
 
     def __init__(self) -> None:
         super().__init__()
-        first, second, third = _STYLE_CHANNELS
+        first, second, third = _STATISTICS_CHANNELS
         self.level1 = _conv(12, first)
         self.level2 = _conv(first, second, stride=2)
         self.level3 = _conv(second, third, stride=2)
-        self.inner = nn.Linear(6 + 2 * sum(_STYLE_CHANNELS), _HIDDEN)
-        self.outer = nn.Linear(_HIDDEN, sum(_film_sizes()))
-        nn.init.normal_(self.outer.weight, std=0.01)
-        nn.init.zeros_(self.outer.bias)
 
-    def forward(self, style: Tensor) -> Tensor:
-        """Return ``(S, N)`` scales and shifts, in float32, for styles ``(S, 3, H, W)``."""
-        first = F.relu(self.level1(F.pixel_unshuffle(style - 0.5, 2)))
+    def forward(self, image: Tensor) -> Tensor:
+        """Return ``(B, size)`` statistics of images ``(B, 3, H, W)``, in float32."""
+        first = F.relu(self.level1(F.pixel_unshuffle(image - 0.5, 2)))
         second = F.relu(self.level2(first))
         third = F.relu(self.level3(second))
-        levels = [style, first, second, third]
-        statistics = torch.cat([part for level in levels for part in _statistics(level)], dim=1)
-        return self.outer(F.relu(self.inner(statistics))).float()
+        levels = [image, first, second, third]
+        return torch.cat([part for level in levels for part in _statistics(level)], dim=1)
 
 
 def match_channels(content: Tensor, mean: Tensor, std: Tensor) -> Tensor:

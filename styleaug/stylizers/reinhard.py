@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from styleaug.colorspace import lab_to_rgb, rgb_to_lab
@@ -44,4 +45,4 @@ class Reinhard(ColorStylizer):
         strength = alpha.view(-1, 1, 1, 1)
         gain = 1.0 - strength + strength * maps["std"] / std.clamp_min(_MIN_LAB_STD)
         offset = (1.0 - strength) * mean + strength * maps["mean"] - gain * mean
-        return lab_to_rgb(lab.mul_(gain).add_(offset))
+        return lab_to_rgb(torch.addcmul(offset, lab, gain))

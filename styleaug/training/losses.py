@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from styleaug.functional import channel_mean_std, gram_matrix
+from styleaug.functional import channel_mean_std, edge_correlation, gram_matrix
 
 Maps = Sequence[Tensor]
 
@@ -117,6 +117,29 @@ def total_variation_loss(image: Tensor) -> Tensor:
     down = (image[..., 1:, :] - image[..., :-1, :]).abs().mean()
     right = (image[..., :, 1:] - image[..., :, :-1]).abs().mean()
     return down + right
+
+
+def edge_loss(output: Tensor, content: Tensor, *, scales: int = 4) -> Tensor:
+    """Return one minus the correlation of the edges, at this and coarser scales.
+
+    The finest scale asks for every edge in its place; the coarser ones refuse halos and blotches,
+    which have no edge of the content under them.
+
+    Args:
+        output: ``(B, 3, H, W)``.
+        content: ``(B, 3, H, W)``.
+        scales: How many; each halves the images.
+
+    Example:
+        >>> image = torch.rand(1, 3, 32, 32)
+        >>> edge_loss(0.5 * image, image).item() < 1e-3
+        True
+    """
+    terms = []
+    for _ in range(scales):
+        terms.append((1.0 - edge_correlation(output, content)).mean())
+        output, content = (F.avg_pool2d(image, 2) for image in (output, content))
+    return torch.stack(terms).mean()
 
 
 def range_loss(image: Tensor) -> Tensor:

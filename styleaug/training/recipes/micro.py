@@ -15,6 +15,7 @@ from styleaug.training.config import TrainConfig
 from styleaug.training.losses import (
     anatomy_loss,
     color_moments_loss,
+    edge_loss,
     identity_loss,
     range_loss,
     style_loss,
@@ -30,8 +31,9 @@ class MicroRecipe(Recipe):
     """Style statistics of VGG maps against anatomy, in one pass over a pair.
 
     Losses: ``style`` (means and deviations of four maps), ``anatomy`` (instance-normalised maps),
-    ``color`` (moments of R, G, B), ``identity`` (a content in its own style), ``repeat``
-    (stylizing twice changes little), ``grey`` (grey in a grey style stays grey), ``range``.
+    ``edges`` (their correlation at four scales), ``color`` (moments of R, G, B),
+    ``identity`` (a content in its own style), ``repeat`` (stylizing twice changes little),
+    ``grey`` (grey in a grey style stays grey), ``range``.
 
     Options: ``jitter``, how strongly colour, sharpness and noise of the styles are varied.
     """
@@ -39,6 +41,7 @@ class MicroRecipe(Recipe):
     default_weights: ClassVar[Mapping[str, float]] = {
         "style": 6.0,
         "anatomy": 3.0,
+        "edges": 20.0,
         "color": 20.0,
         "identity": 20.0,
         "repeat": 5.0,
@@ -73,6 +76,7 @@ class MicroRecipe(Recipe):
         return {
             "style": style_loss(maps, style_maps),
             "anatomy": anatomy_loss(maps[1:], content_maps[1:]),
+            "edges": edge_loss(output.float(), content),
             "color": color_moments_loss(output, style),
             "identity": identity_loss(own, content[:share]),
             "repeat": F.mse_loss(again, output[:share]),
