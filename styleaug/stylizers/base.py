@@ -209,6 +209,11 @@ class Stylizer(nn.Module):
         """Return the settings that change what a code holds; part of `identity`."""
         return {}
 
+    @property
+    def encodes_content_once(self) -> bool:
+        """Whether a grid of many styles costs less than its images one by one."""
+        return type(self)._stylize_grid is not Stylizer._stylize_grid
+
     def chunks(self, images: Tensor, images_each: int = 1) -> Iterator[slice]:
         """Return which of these images ``(B, C, H, W)`` go through at once, each so many times."""
         count = len(images)

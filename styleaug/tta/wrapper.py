@@ -1,0 +1,359 @@
+"""StyleTTA: a model that sees every image in several styles."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from styleaug._checks import check_choice, check_probability
+from styleaug._image import as_batch, to_content
+from styleaug.adapters._volume import Layout, stylize_array
+from styleaug.bank import StyleBank
+from styleaug.medoids import color_statistics
+from styleaug.params import StyleParams
+from styleaug.stylizers.base import Stylizer
+from styleaug.transform import StyleTransfer
+from styleaug.tta.merging import Activation, Merge, StyleStats, check_merge, merge_views, view_stats
+from styleaug.tta.selection import SELECTS, Select, closest_styles, random_styles
+
+Guard = Callable[[Tensor, Tensor], Tensor]
+Output = Tensor | Mapping[str, Tensor]
+
+
+class StyleTTA(nn.Module):
+    """Predict under several styles of the training images and merge the predictions.
+
+    Drops into an inference loop in the place of the model: the output has the shape of
+    ``model(x)``. The model is put into evaluation mode for the call and left as it was; there are
+    no gradients.
+
+    Images are seen in [0, 1], so what normalises them belongs into the model or ``preprocess``.
+
+    Args:
+        model: A module or function of a batch, which returns scores ``(B, C)``, maps
+            ``(B, C, H, W[, D])``, or a dict of such tensors.
+        transform: A `StyleTransfer`, a `Stylizer`, or the name of one.
+        bank: Styles of training images: a `StyleBank`, or what `StyleTransfer` takes for
+            ``styles``. None takes those of the transform.
+        n: Styles per image.
+        include_identity: Let the image as it is count as a view, too.
+        select: "random": diversify; "nearest": align with the n styles whose statistics are
+            closest to the image's; "farthest"; or a function of the contents ``(B, 3, H, W)``, the
+            bank and n that returns ids ``(B, n)``.
+        describe: What "nearest" and "farthest" compare: turns contents into vectors ``(B, K)``.
+            The bank must have been built with the same.
+        merge: "mean_prob", "mean_logit", "max", "vote", or a function of the activated outputs
+            ``(V, B, C, ...)``.
+        activation: What turns outputs into probabilities: "softmax" over C, "sigmoid", or None.
+            The merged result is a probability unless this is None.
+        alpha: Stylization strength of the views.
+        preprocess: Applied to every batch of views before the model, such as a normalisation.
+        accept: Guard; a view that it rejects is replaced by the image itself. See
+            `styleaug.tta.guard`.
+        max_batch: Most views that go through the model at once; None: all. Halved, with one
+            warning, when memory runs out.
+        return_stats: Return ``(output, stats)``, with a `StyleStats` (a dict of them where the
+            model returns a dict).
+        seed: Seed of "random".
+
+    Raises:
+        ValueError: If there are fewer styles than ``n``, the bank is of another stylizer or has
+            no fitting statistics, the merge does not fit the activation, or the output of the
+            model changes its shape.
+        TypeError: If the model returns neither a tensor nor a dict of tensors.
+
+    Source:
+        Stylizing ViT (arXiv 2601.17586), test-time alignment: ``n=1, include_identity=False``.
+        Many views, choice by distance, uncertainty and guards are ours.
+
+    Example:
+        >>> model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4))
+        >>> bank = StyleBank.from_images([torch.rand(3, 64, 64) for _ in range(9)], "colorist")
+        >>> StyleTTA(model, "colorist", bank, n=8, select="nearest")(torch.rand(2, 3, 64, 64)).shape
+        torch.Size([2, 4])
+    """
+
+    def __init__(
+        self,
+        model: Callable[[Tensor], Output],
+        transform: StyleTransfer | Stylizer | str,
+        bank: Any = None,
+        n: int = 8,
+        *,
+        include_identity: bool = True,
+        select: Select = "random",
+        describe: Callable[[Tensor], Tensor] = color_statistics,
+        merge: Merge = "mean_prob",
+        activation: Activation = "softmax",
+        alpha: float = 1.0,
+        preprocess: Callable[[Tensor], Tensor] | None = None,
+        accept: Guard | None = None,
+        max_batch: int | None = None,
+        return_stats: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        check_merge(merge, activation)
+        if not callable(select):
+            check_choice("select", select, SELECTS)
+        if max_batch is not None and max_batch < 1:
+            raise ValueError(f"max_batch must be at least 1, or None, got {max_batch}.")
+        self.core = _core(transform, bank)
+        self.bank = self.core.source
+        if not 1 <= n <= len(self.bank):
+            raise ValueError(f"n must be between 1 and {len(self.bank)} (the bank), got {n}.")
+        if select in ("nearest", "farthest"):
+            _check_statistics(self.bank, describe)
+        self.model = model
+        self.n, self.include_identity = n, include_identity
+        self.select, self.describe = select, describe
+        self.merge, self.activation = merge, activation
+        self.alpha = check_probability("alpha", alpha)
+        self.preprocess, self.accept = preprocess, accept
+        self.max_batch, self.return_stats, self.seed = max_batch, return_stats, seed
+
+    def extra_repr(self) -> str:
+        """Show the settings that change the result."""
+        return (
+            f"{self.bank!r}, n={self.n}, include_identity={self.include_identity}, "
+            f"select={self.select!r}, merge={self.merge!r}, activation={self.activation!r}"
+        )
+
+    @torch.inference_mode()
+    def forward(
+        self, images: Tensor, ids: Sequence[int | str] | None = None
+    ) -> Output | tuple[Output, Any]:
+        """Return the merged prediction.
+
+        Args:
+            images: ``(B, C, H, W)`` or ``(B, C, H, W, D)``, in [0, 1] or 8 or 16-bit.
+            ids: One id per sample; "random" then picks styles for each sample, whatever its batch.
+                Without, all samples are seen in the same styles.
+
+        Returns:
+            What the model returns, merged; with ``return_stats`` a pair.
+        """
+        contents = _contents(images)
+        styles = self._styles(contents, ids)
+        parts, start = [], 0
+        limit = self.max_batch or len(images) * self._views_each
+        with _evaluating(self.model):
+            while start < len(images):
+                rows = slice(start, start + max(1, limit // self._views_each))
+                try:
+                    parts.append(self._predict(images[rows], contents[rows], styles[rows], limit))
+                except RuntimeError as error:
+                    if limit == 1 or not _ran_out_of_memory(error):
+                        raise
+                    limit = self._with_less_memory(limit)
+                    continue
+                start = rows.stop
+        outputs, stats = _joined([p[0] for p in parts]), _joined([p[1] for p in parts])
+        return (outputs, stats) if self.return_stats else outputs
+
+    @property
+    def _views_each(self) -> int:
+        return self.n + int(self.include_identity)
+
+    def _styles(self, contents: Tensor, ids: Sequence[int | str] | None) -> Tensor:
+        """Return the ids ``(B, n)`` of the styles of every sample."""
+        count = len(contents)
+        if ids is not None and len(ids) != count:
+            raise ValueError(f"ids must hold one id per image ({count}), got {len(ids)}.")
+        if callable(self.select):
+            return self._chosen(self.select(contents, self.bank, self.n), count)
+        if self.select == "random":
+            names = ids if ids is not None else [0] * count
+            return random_styles(names, len(self.bank), self.n, self.seed)
+        vectors = torch.cat([self.describe(content[None]) for content in contents])
+        return closest_styles(vectors, self.bank, self.n, farthest=self.select == "farthest")
+
+    def _chosen(self, styles: Tensor, count: int) -> Tensor:
+        styles = torch.as_tensor(styles).cpu()
+        inside = styles.numel() and 0 <= int(styles.min()) <= int(styles.max()) < len(self.bank)
+        if styles.shape != (count, self.n) or not inside:
+            raise ValueError(
+                f"select must return ({count}, {self.n}) ids in 0 ... {len(self.bank) - 1}, got "
+                f"{tuple(styles.shape)}."
+            )
+        return styles
+
+    def _predict(
+        self, images: Tensor, contents: Tensor, styles: Tensor, limit: int
+    ) -> tuple[dict[str, Tensor], dict[str, StyleStats]]:
+        """Return merged outputs and statistics of some samples, by name ("" for a bare tensor)."""
+        views = stylized_views(self.core, images, styles, self.alpha)
+        accepted = self._accepted(views, contents)
+        keep = accepted.view(*accepted.shape, *[1] * (images.ndim - 1)).to(images.device)
+        views = torch.where(keep, views, images[:, None])
+        if self.include_identity:
+            views = torch.cat([views, images[:, None]], dim=1)
+        merged, stats = {}, {}
+        for name, flat in self._outputs(views.flatten(0, 1), limit).items():
+            outputs = flat.unflatten(0, (len(images), self._views_each)).transpose(0, 1)
+            merged[name] = merge_views(outputs, self.merge, self.activation)
+            stats[name] = view_stats(outputs, merged[name], self.activation, accepted, styles)
+        return merged, stats
+
+    def _accepted(self, views: Tensor, contents: Tensor) -> Tensor:
+        count = views.shape[:2]
+        if self.accept is None:
+            return torch.ones(count, dtype=torch.bool)
+        repeated = contents.repeat_interleave(count[1], 0)
+        return self.accept(_contents(views.flatten(0, 1)), repeated).view(count).cpu()
+
+    def _outputs(self, views: Tensor, limit: int) -> dict[str, Tensor]:
+        """Return the outputs of all views by name, in as few calls as allowed."""
+        parts: dict[str, list[Tensor]] = {}
+        for some in views.split(limit):
+            for name, output in _named(self.model(self._preprocessed(some))).items():
+                parts.setdefault(name, []).append(_checked(output, len(some), parts.get(name)))
+        return {name: torch.cat(outputs) for name, outputs in parts.items()}
+
+    def _preprocessed(self, views: Tensor) -> Tensor:
+        return views if self.preprocess is None else self.preprocess(views)
+
+    def _with_less_memory(self, limit: int) -> int:
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self.max_batch = max(1, limit // 2)
+        warnings.warn(
+            f"memory ran out with {limit} views at once; going on with max_batch={self.max_batch}.",
+            stacklevel=4,
+        )
+        return self.max_batch
+
+
+def stylized_views(core: StyleTransfer, images: Tensor, styles: Tensor, alpha: float) -> Tensor:
+    """Return ``(B, n, C, ...)``: every image in its own n styles.
+
+    The content is encoded once for all its styles where the stylizer can.
+    """
+    rows = [tuple(row) for row in styles.tolist()]
+    if images.ndim == 5:
+        return torch.stack([_volume_views(core, v, r, alpha) for v, r in zip(images, rows, strict=True)])
+    if len(set(rows)) == 1:
+        return core.stylize_grid(images, rows[0], alpha)
+    if core.stylizer_on(core.device or images.device).encodes_content_once:
+        grids = [core.stylize_grid(images[i : i + 1], row, alpha) for i, row in enumerate(rows)]
+        return torch.cat(grids)
+    repeated = images.repeat_interleave(styles.shape[1], 0)
+    views = core.apply_transform(repeated, _params(core, styles.flatten().tolist(), alpha))
+    return torch.as_tensor(views).unflatten(0, styles.shape)
+
+
+def _volume_views(
+    core: StyleTransfer, volume: Tensor, row: Sequence[int], alpha: float
+) -> Tensor:
+    views = [stylize_array(core, volume, _params(core, [i], alpha), Layout()) for i in row]
+    return torch.stack(views)
+
+
+def _params(core: StyleTransfer, styles: Sequence[int], alpha: float) -> StyleParams:
+    count = len(styles)
+    fingerprint = core.source.fingerprint(count)
+    return StyleParams((True,) * count, tuple(styles), (alpha,) * count, fingerprint)
+
+
+def _core(transform: StyleTransfer | Stylizer | str, bank: Any) -> StyleTransfer:
+    """Return a transform whose styles are a bank."""
+    if isinstance(transform, StyleTransfer) and bank is None:
+        if not isinstance(transform.source, StyleBank):
+            raise ValueError(
+                f"bank must be given, got None and a transform whose styles are "
+                f"{transform.source!r}."
+            )
+        return transform
+    if bank is None or (isinstance(bank, str | Path) and str(bank) == "batch"):
+        raise ValueError(f"bank must hold styles of training images, got {bank!r}.")
+    if isinstance(transform, StyleTransfer):
+        device, stylizer = transform.device, transform.stylizer_on(transform.device or "cpu")
+        return StyleTransfer(stylizer, styles=bank, device=device)
+    return StyleTransfer(transform, styles=bank)
+
+
+def _check_statistics(bank: StyleBank, describe: Callable[[Tensor], Tensor]) -> None:
+    if bank.statistics is None:
+        raise ValueError(
+            "select by distance needs a bank with statistics, got one without. Build it from "
+            "images: StyleBank.from_images, from_files or from_dataset."
+        )
+    size, own = describe(torch.rand(1, 3, 64, 64)).shape[1], bank.statistics.shape[1]
+    if size != own:
+        raise ValueError(
+            f"describe must return the vectors of the bank, of {own} numbers, got {size}. Build "
+            "the bank with the same describe."
+        )
+
+
+def _contents(images: Tensor) -> Tensor:
+    """Return images, or the slices of each volume below each other, as RGB in [0, 1]."""
+    if images.ndim == 5:
+        images = images.movedim(-1, 2).flatten(2, 3)
+    batch, _ = as_batch(images)
+    return to_content(batch)
+
+
+def _named(output: Output) -> dict[str, Tensor]:
+    named = dict(output) if isinstance(output, Mapping) else {"": output}
+    for name, value in named.items():
+        if not isinstance(value, Tensor):
+            where = f" under {name!r}" if name else ""
+            raise TypeError(
+                "model must return a tensor or a dict of tensors, got "
+                f"{type(value).__name__}{where}."
+            )
+    return named
+
+
+def _checked(output: Tensor, count: int, before: list[Tensor] | None) -> Tensor:
+    if output.ndim < 2 or len(output) != count:
+        raise ValueError(
+            f"model must return ({count}, C, ...) for {count} views, got {tuple(output.shape)}."
+        )
+    if before and before[0].shape[1:] != output.shape[1:]:
+        raise ValueError(
+            "model must return the same shape for all views, got "
+            f"{tuple(before[0].shape[1:])} and {tuple(output.shape[1:])}."
+        )
+    return output
+
+
+def _joined(parts: list[dict[str, Any]]) -> Any:
+    """Join the samples of all parts; a bare tensor comes out bare."""
+    joined = {name: _cat([part[name] for part in parts]) for name in parts[0]}
+    return joined[""] if set(joined) == {""} else joined
+
+
+def _cat(items: list[Any]) -> Any:
+    if isinstance(items[0], Tensor):
+        return torch.cat(items)
+    fields = {}
+    for field in StyleStats.__dataclass_fields__:
+        values = [getattr(item, field) for item in items]
+        fields[field] = None if values[0] is None else torch.cat(values)
+    return StyleStats(**fields)
+
+
+def _ran_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
+
+
+@contextmanager
+def _evaluating(model: Any) -> Iterator[None]:
+    """Put a module into evaluation mode, and every part of it back as it was."""
+    parts = list(model.modules()) if isinstance(model, nn.Module) else []
+    flags = [part.training for part in parts]
+    try:
+        if isinstance(model, nn.Module):
+            model.eval()
+        yield
+    finally:
+        for part, flag in zip(parts, flags, strict=True):
+            part.training = flag
