@@ -5,7 +5,8 @@ from __future__ import annotations
 import glob
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,19 +101,32 @@ def write_image(path: str | Path, pixels: np.ndarray, like: ImageFile) -> None:
         pixels: In the data type and channels of ``like.pixels``, of any size.
         like: The file whose format, depth, opacity and colour profile to keep.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     if like.has_grey_opacity:
         grey = pixels[..., :3].mean(axis=-1).round().astype(pixels.dtype)
         pixels = np.stack([grey, pixels[..., 3]], axis=-1)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.")
+    with replacing(Path(path)) as temporary:
+        _encode(temporary, np.ascontiguousarray(pixels), like)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file, atomically; folders are made."""
+    with replacing(Path(path)) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a file beside ``path`` to write, which takes its place once all went well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.")
     os.close(handle)
+    temporary = Path(name)
     try:
-        _encode(Path(temporary), np.ascontiguousarray(pixels), like)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

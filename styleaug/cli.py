@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from styleaug.commands import demo, stylize, table, train
+from styleaug.commands import bank, demo, stylize, table, train, tta
 
 EPILOG = """examples:
   styleaug demo
@@ -58,6 +58,18 @@ COMMANDS = {
         train.add_train_arguments,
         train.run_train,
         train.EPILOG,
+    ),
+    "bank": Command(
+        "encode style images once, for many runs",
+        bank.add_bank_arguments,
+        bank.run_bank,
+        bank.EPILOG,
+    ),
+    "tta": Command(
+        "predict image files under several styles, with a saved model",
+        tta.add_tta_arguments,
+        tta.run_tta,
+        tta.EPILOG,
     ),
 }
 

@@ -285,7 +285,10 @@ def ssim(image: Tensor, reference: Tensor) -> Tensor:
         return F.conv2d(across, weights.view(1, 1, 11, 1)).view(len(x), -1)
 
     mean_a, mean_b = blur(image), blur(reference)
-    var_a, var_b = blur(image.square()) - mean_a.square(), blur(reference.square()) - mean_b.square()
+    var_a, var_b = (
+        blur(image.square()) - mean_a.square(),
+        blur(reference.square()) - mean_b.square(),
+    )
     covariance = blur(image * reference) - mean_a * mean_b
     light = (2 * mean_a * mean_b + 1e-4) / (mean_a.square() + mean_b.square() + 1e-4)
     return (light * (2 * covariance + 9e-4) / (var_a + var_b + 9e-4)).mean(dim=1)

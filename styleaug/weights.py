@@ -7,8 +7,6 @@ read; nothing from outside is unpickled.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,6 +19,8 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntr
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from styleaug._files import replacing
 
 _PICKLED = (".pth", ".pt", ".tar", ".bin")
 _WRAPPERS = ("model", "state_dict", "params")
@@ -251,17 +251,9 @@ def save_tensors(
         path: Where to; an existing file is replaced.
         metadata: Strings for the header.
     """
-    path = Path(path)
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
+    with replacing(Path(path)) as temporary:
         save_file(plain, temporary, dict(metadata))
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:

@@ -16,7 +16,7 @@ Merge: TypeAlias = Literal["mean_prob", "mean_logit", "max", "vote"] | Callable[
 Activation: TypeAlias = Literal["softmax", "sigmoid"] | None
 
 MERGES = ("mean_prob", "mean_logit", "max", "vote")
-ACTIVATIONS = ("softmax", "sigmoid", None)
+ACTIVATIONS = ("softmax", "sigmoid")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ class StyleStats:
 
 def check_merge(merge: Merge, activation: Activation) -> None:
     """Refuse an unknown merge, and one that does not fit the activation."""
-    check_choice("activation", activation, ACTIVATIONS)
+    if activation is not None:
+        check_choice("activation", activation, ACTIVATIONS)
     if callable(merge):
         return
     check_choice("merge", merge, MERGES)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -104,8 +103,7 @@ class StyleTTA(nn.Module):
             check_choice("select", select, SELECTS)
         if max_batch is not None and max_batch < 1:
             raise ValueError(f"max_batch must be at least 1, or None, got {max_batch}.")
-        self.core = _core(transform, bank)
-        self.bank = self.core.source
+        self.core, self.bank = _core_and_bank(transform, bank)
         if not 1 <= n <= len(self.bank):
             raise ValueError(f"n must be between 1 and {len(self.bank)} (the bank), got {n}.")
         if select in ("nearest", "farthest"):
@@ -142,7 +140,7 @@ class StyleTTA(nn.Module):
         contents = _contents(images)
         styles = self._styles(contents, ids)
         parts, start = [], 0
-        limit = self.max_batch or len(images) * self._views_each
+        asked = limit = self.max_batch or len(images) * self._views_each
         with _evaluating(self.model):
             while start < len(images):
                 rows = slice(start, start + max(1, limit // self._views_each))
@@ -151,9 +149,11 @@ class StyleTTA(nn.Module):
                 except RuntimeError as error:
                     if limit == 1 or not _ran_out_of_memory(error):
                         raise
-                    limit = self._with_less_memory(limit)
+                    limit = self._less_than(limit)
                     continue
                 start = rows.stop
+        if limit < asked:
+            self._keep(limit)
         outputs, stats = _joined([p[0] for p in parts]), _joined([p[1] for p in parts])
         return (outputs, stats) if self.return_stats else outputs
 
@@ -219,15 +219,19 @@ class StyleTTA(nn.Module):
     def _preprocessed(self, views: Tensor) -> Tensor:
         return views if self.preprocess is None else self.preprocess(views)
 
-    def _with_less_memory(self, limit: int) -> int:
+    @staticmethod
+    def _less_than(limit: int) -> int:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        self.max_batch = max(1, limit // 2)
+        return max(1, limit // 2)
+
+    def _keep(self, limit: int) -> None:
+        """Remember a limit that memory forced, and say so."""
+        self.max_batch = limit
         warnings.warn(
-            f"memory ran out with {limit} views at once; going on with max_batch={self.max_batch}.",
+            f"memory ran out with more views at once; going on with max_batch={limit}.",
             stacklevel=4,
         )
-        return self.max_batch
 
 
 def stylized_views(core: StyleTransfer, images: Tensor, styles: Tensor, alpha: float) -> Tensor:
@@ -237,7 +241,9 @@ def stylized_views(core: StyleTransfer, images: Tensor, styles: Tensor, alpha: f
     """
     rows = [tuple(row) for row in styles.tolist()]
     if images.ndim == 5:
-        return torch.stack([_volume_views(core, v, r, alpha) for v, r in zip(images, rows, strict=True)])
+        return torch.stack(
+            [_volume_views(core, v, r, alpha) for v, r in zip(images, rows, strict=True)]
+        )
     if len(set(rows)) == 1:
         return core.stylize_grid(images, rows[0], alpha)
     if core.stylizer_on(core.device or images.device).encodes_content_once:
@@ -248,9 +254,7 @@ def stylized_views(core: StyleTransfer, images: Tensor, styles: Tensor, alpha: f
     return torch.as_tensor(views).unflatten(0, styles.shape)
 
 
-def _volume_views(
-    core: StyleTransfer, volume: Tensor, row: Sequence[int], alpha: float
-) -> Tensor:
+def _volume_views(core: StyleTransfer, volume: Tensor, row: Sequence[int], alpha: float) -> Tensor:
     views = [stylize_array(core, volume, _params(core, [i], alpha), Layout()) for i in row]
     return torch.stack(views)
 
@@ -261,17 +265,21 @@ def _params(core: StyleTransfer, styles: Sequence[int], alpha: float) -> StylePa
     return StyleParams((True,) * count, tuple(styles), (alpha,) * count, fingerprint)
 
 
+def _core_and_bank(
+    transform: StyleTransfer | Stylizer | str, bank: Any
+) -> tuple[StyleTransfer, StyleBank]:
+    """Return a transform whose styles are a bank, and the bank."""
+    core = _core(transform, bank)
+    if not isinstance(core.source, StyleBank):
+        raise ValueError(f"bank must be a set of styles, got {core.source!r}.")
+    return core, core.source
+
+
 def _core(transform: StyleTransfer | Stylizer | str, bank: Any) -> StyleTransfer:
-    """Return a transform whose styles are a bank."""
     if isinstance(transform, StyleTransfer) and bank is None:
-        if not isinstance(transform.source, StyleBank):
-            raise ValueError(
-                f"bank must be given, got None and a transform whose styles are "
-                f"{transform.source!r}."
-            )
         return transform
-    if bank is None or (isinstance(bank, str | Path) and str(bank) == "batch"):
-        raise ValueError(f"bank must hold styles of training images, got {bank!r}.")
+    if bank is None:
+        raise ValueError("bank must hold styles of training images, got None.")
     if isinstance(transform, StyleTransfer):
         device, stylizer = transform.device, transform.stylizer_on(transform.device or "cpu")
         return StyleTransfer(stylizer, styles=bank, device=device)
@@ -334,7 +342,7 @@ def _joined(parts: list[dict[str, Any]]) -> Any:
 def _cat(items: list[Any]) -> Any:
     if isinstance(items[0], Tensor):
         return torch.cat(items)
-    fields = {}
+    fields: dict[str, Any] = {}
     for field in StyleStats.__dataclass_fields__:
         values = [getattr(item, field) for item in items]
         fields[field] = None if values[0] is None else torch.cat(values)
@@ -347,13 +355,17 @@ def _ran_out_of_memory(error: RuntimeError) -> bool:
 
 @contextmanager
 def _evaluating(model: Any) -> Iterator[None]:
-    """Put a module into evaluation mode, and every part of it back as it was."""
-    parts = list(model.modules()) if isinstance(model, nn.Module) else []
-    flags = [part.training for part in parts]
+    """Put a module into evaluation mode, and every part of it back as it was.
+
+    Exported programs have no modes.
+    """
+    is_module = isinstance(model, nn.Module)
+    flags = [(part, part.training) for part in model.modules()] if is_module else []
     try:
-        if isinstance(model, nn.Module):
-            model.eval()
+        if is_module:
+            with suppress(NotImplementedError):
+                model.eval()
         yield
     finally:
-        for part, flag in zip(parts, flags, strict=True):
+        for part, flag in flags:
             part.training = flag

@@ -1,0 +1,54 @@
+"""``styleaug bank``: encode style images once and save them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from styleaug._files import find_images
+from styleaug.commands.painting import encode_styles
+from styleaug.commands.stylize import add_stylizer_arguments, pick_device, progress_bar
+from styleaug.medoids import find_medoids
+from styleaug.stylizers import create_stylizer
+
+EPILOG = """examples:
+  styleaug bank training_images/ -o bank.safetensors
+  styleaug bank lab_a/ lab_b/ --count 32 --stylizer reinhard -o bank.safetensors
+"""
+
+
+def add_bank_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``styleaug bank``."""
+    add = parser.add_argument
+    add("style", nargs="+", metavar="STYLE", help="style files, folders or glob patterns")
+    add("-o", "--output", required=True, metavar="FILE", help="the .safetensors file to write")
+    add("--count", type=int, metavar="N", help="keep the N styles that stand for all (medoids)")
+    add("--weights", help="weights of the stylizer: a name, a file or hf:owner/name@revision")
+    add("--overwrite", action="store_true", help="replace an existing bank")
+    add_stylizer_arguments(parser)
+
+
+def run_bank(options: argparse.Namespace, console: Console) -> int:
+    """Write the bank; returns the exit status: 1 if a file could not be read."""
+    out = Path(options.output)
+    if out.suffix != ".safetensors":
+        raise ValueError(f"--output must be a .safetensors file, got {options.output!r}.")
+    if out.exists() and not options.overwrite:
+        raise FileExistsError(f"{options.output!r} exists. Pass --overwrite to replace it.")
+    files = find_images(options.style)
+    if options.count is not None and not 1 <= options.count <= len(files):
+        raise ValueError(f"--count must be between 1 and {len(files)}, got {options.count}.")
+    stylizer = create_stylizer(
+        options.stylizer, weights=options.weights, precision=options.precision
+    ).to(pick_device(options.device))
+    with progress_bar(console) as progress:
+        task = progress.add_task("styles", total=len(files))
+        bank, broken = encode_styles(files, stylizer, console, lambda n: progress.advance(task, n))
+    if options.count is not None and bank.statistics is not None:
+        bank = bank[find_medoids(bank.statistics, min(options.count, len(bank)))]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    bank.save(out)
+    console.print(f"{len(bank)} styles, written to {out.resolve()}", soft_wrap=True)
+    return 1 if broken else 0

@@ -1,0 +1,212 @@
+"""``styleaug tta``: predict image files under several styles, with a saved model."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib
+import io
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from rich.console import Console
+from torch import Tensor, nn
+
+from styleaug._files import find_named, write_text
+from styleaug._image import as_batch, to_content
+from styleaug.bank import StyleBank
+from styleaug.commands.painting import load
+from styleaug.commands.stylize import pick_device, progress_bar
+from styleaug.stylizers import create_stylizer
+from styleaug.tta import KeepsEdges, StyleTTA
+from styleaug.tta.merging import MERGES
+from styleaug.tta.selection import SELECTS
+
+EPILOG = """examples:
+  styleaug bank training_images/ --count 64 -o bank.safetensors
+  styleaug tta --model model.pt2 --bank bank.safetensors --input scans/ --out predictions.csv
+  styleaug tta --model net.ts --bank bank.safetensors --input 'scans/*.png' --size 224 \\
+      --mean 0.485 0.456 0.406 --std 0.229 0.224 0.225 --select nearest -n 4 --out out.csv
+  styleaug tta --model mypackage.nets:load_best --bank bank.safetensors --input scans/ --out o.csv
+"""
+
+
+def add_tta_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``styleaug tta``."""
+    add = parser.add_argument
+    add(
+        "--model", required=True, help="TorchScript (.ts, .pt), torch.export (.pt2), module:factory"
+    )
+    add("--bank", required=True, metavar="FILE", help="a saved StyleBank (styleaug bank)")
+    add("--input", nargs="+", required=True, metavar="PATH", help="files, folders, patterns")
+    add("--out", required=True, metavar="CSV", help="table to write")
+    add("--stylizer", metavar="NAME", help="stylizer of the bank (default: what it names)")
+    add("--weights", help="weights of the stylizer")
+    add("-n", type=int, default=8, metavar="N", help="styles per image (8)")
+    add("--no-identity", action="store_true", help="leave the image itself out of the views")
+    add("--select", default="random", choices=SELECTS, help="which styles (random)")
+    add("--merge", default="mean_prob", choices=MERGES, help="how views are merged (mean_prob)")
+    add("--activation", default="softmax", choices=["softmax", "sigmoid"], help="(softmax)")
+    add("--alpha", type=float, default=1.0, help="strength in [0, 1] (1.0)")
+    add("--keep-edges", type=float, metavar="R", help="reject views whose edges correlate less")
+    add("--size", type=int, nargs="+", metavar="N", help="resize images to N x N, or to H W")
+    add("--grey", action="store_true", help="the model takes one channel")
+    add("--mean", type=float, nargs="+", metavar="M", help="channel means that the model expects")
+    add("--std", type=float, nargs="+", metavar="S", help="channel deviations that it expects")
+    add("--batch-size", type=int, default=8, metavar="N", help="most images at once (8)")
+    add("--max-batch", type=int, metavar="N", help="most views at once (all of a batch)")
+    add("--device", default="auto", help="auto, cpu, cuda ...")
+    add("--seed", type=int, default=0, metavar="N", help="seed of random styles (0)")
+    add("--overwrite", action="store_true", help="replace an existing table")
+
+
+def run_tta(options: argparse.Namespace, console: Console) -> int:
+    """Predict the files; returns the exit status: 1 if a file could not be read."""
+    out = Path(options.out)
+    if out.exists() and not options.overwrite:
+        raise FileExistsError(f"{options.out!r} exists. Pass --overwrite to replace it.")
+    if options.batch_size < 1:
+        raise ValueError(f"--batch-size must be at least 1, got {options.batch_size}.")
+    files = [pair for path in options.input for pair in find_named(path)]
+    device = pick_device(options.device)
+    bank = StyleBank.load(options.bank)
+    tta = _build(options, bank, device)
+    rows: list[list[object]] = []
+    with progress_bar(console) as progress:
+        task = progress.add_task("images", total=len(files))
+        for names, images in _batches(files, options, console):
+            rows += _rows(names, *tta(images.to(device), ids=names))
+            progress.update(task, completed=len(rows))
+    if not rows:
+        raise ValueError(f"--input must hold an image that can be read, got {options.input}.")
+    write_text(out, _table(rows))
+    broken = len(files) - len(rows)
+    console.print(f"{len(rows)} images, written to {out.resolve()}", soft_wrap=True)
+    if broken:
+        console.print(f"[red]{broken} files could not be read[/red]")
+    return 1 if broken else 0
+
+
+def load_model(name: str, device: str) -> Callable[[Tensor], Any]:
+    """Load a model that was saved as a program, or call a factory of an installed module.
+
+    Args:
+        name: A ``torch.export`` archive (.pt2), a TorchScript file (any other existing file), or
+            ``package.module:factory``, whose factory is called without arguments.
+        device: Where the model goes.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the module or factory does not exist.
+    """
+    path = Path(name)
+    if path.suffix == ".pt2" and path.exists():
+        return torch.export.load(path).module().to(device)
+    if path.exists():
+        return torch.jit.load(str(path), map_location=device).eval()
+    module, _, factory = name.partition(":")
+    if not factory:
+        raise FileNotFoundError(f"--model must be a file or module:factory, got {name!r}.")
+    try:
+        model = getattr(importlib.import_module(module), factory)()
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise ValueError(f"--model {name!r} cannot be loaded: {error}.") from error
+    return model.to(device) if isinstance(model, nn.Module) else model
+
+
+def _build(options: argparse.Namespace, bank: StyleBank, device: str) -> StyleTTA:
+    name = options.stylizer or bank.code.source.partition(":")[0]
+    stylizer = create_stylizer(name, weights=options.weights).to(device)
+    guard = None if options.keep_edges is None else KeepsEdges(options.keep_edges)
+    return StyleTTA(
+        load_model(options.model, device),
+        stylizer,
+        bank,
+        options.n,
+        include_identity=not options.no_identity,
+        select=options.select,
+        merge=options.merge,
+        activation=options.activation,
+        alpha=options.alpha,
+        preprocess=_normalisation(options, device),
+        accept=guard,
+        max_batch=options.max_batch,
+        return_stats=True,
+        seed=options.seed,
+    )
+
+
+def _normalisation(options: argparse.Namespace, device: str) -> Callable[[Tensor], Tensor] | None:
+    if (options.mean is None) != (options.std is None):
+        raise ValueError(f"--mean and --std go together, got {options.mean} and {options.std}.")
+    if options.mean is None:
+        return None
+    mean = torch.tensor(options.mean, device=device).view(-1, 1, 1)
+    std = torch.tensor(options.std, device=device).view(-1, 1, 1)
+    return lambda views: (views - mean) / std
+
+
+def _batches(
+    files: Sequence[tuple[Path, Path]], options: argparse.Namespace, console: Console
+) -> Iterator[tuple[list[str], Tensor]]:
+    """Return batches of images of equal size, in order; broken files are named and left out."""
+    names: list[str] = []
+    images: list[Tensor] = []
+    for path, name in files:
+        image = _read(path, options, console)
+        if image is None:
+            continue
+        if images and (len(images) == options.batch_size or image.shape != images[0].shape):
+            yield names, torch.cat(images)
+            names, images = [], []
+        names.append(name.as_posix())
+        images.append(image)
+    if images:
+        yield names, torch.cat(images)
+
+
+def _read(path: Path, options: argparse.Namespace, console: Console) -> Tensor | None:
+    file = load(path, console)
+    if file is None:
+        return None
+    image = to_content(as_batch(file.pixels)[0])
+    if options.size:
+        size = tuple((options.size * 2)[:2])
+        image = F.interpolate(image, size, mode="bilinear", antialias=True).clamp_(0.0, 1.0)
+    return image.mean(dim=1, keepdim=True) if options.grey else image.contiguous()
+
+
+def _rows(names: Sequence[str], output: Tensor, stats: Any) -> list[list[object]]:
+    if not isinstance(output, Tensor) or output.ndim != 2:
+        kind = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise ValueError(f"--model must return scores (B, C) for a table, got {kind}.")
+    softmax = stats.entropy.ndim == 1
+    columns = [
+        output.argmax(dim=1) if softmax else (output > 0.5).float().argmax(dim=1),
+        stats.entropy if softmax else stats.entropy.mean(dim=1),
+        stats.mutual_information if softmax else stats.mutual_information.mean(dim=1),
+        stats.agreement if softmax else stats.agreement.mean(dim=1),
+        (~stats.accepted).sum(dim=1),
+    ]
+    rows: list[list[object]] = []
+    for index, name in enumerate(names):
+        head = [_number(column[index]) for column in columns]
+        rows.append([name, *head, *map(_number, output[index]), *map(_number, stats.std[index])])
+    return rows
+
+
+def _number(value: Tensor) -> float | int:
+    return round(value.item(), 6)
+
+
+def _table(rows: Sequence[Sequence[object]]) -> str:
+    classes = range((len(rows[0]) - 6) // 2)
+    head = ["file", "prediction", "entropy", "mutual_information", "agreement", "rejected"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*head, *(f"p{i}" for i in classes), *(f"std{i}" for i in classes)])
+    writer.writerows(rows)
+    return text.getvalue()
