@@ -1,0 +1,153 @@
+"""Cost of the adapters over the core, and images per second in a loader with four workers.
+
+Run ``python -m benchmarks.adapters [--weights micro.safetensors]``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+
+import albumentations as A
+import numpy as np
+import torch
+from monai.transforms import RandHistogramShift
+from torch.utils.data import DataLoader, Dataset
+from torchvision import tv_tensors
+
+from benchmarks.record import time_in_turns, write_record
+from styleaug import StyleBank, StyleTransfer, create_stylizer
+from styleaug.adapters import albumentations as on_albumentations
+from styleaug.adapters import monai as on_monai
+from styleaug.adapters import torchvision as on_torchvision
+
+SIDE, STYLES, IMAGES, WORKERS, ROUNDS = 224, 16, 192, 4, 5
+
+
+def main() -> None:
+    """Run both parts and write the record."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", help="weights of micro; without, those that ship")
+    options = parser.parse_args()
+    torch.set_num_threads(2)
+    warnings.simplefilter("ignore")
+    results = {}
+    for name in ("colorist", "micro"):
+        weights = options.weights if name == "micro" else None
+        results[name] = over_the_core(name, weights)
+        print(name, json.dumps(results[name]))
+    results["loader, 4 workers"] = in_a_loader(options.weights)
+    print(json.dumps(results["loader, 4 workers"], indent=1))
+    print(write_record("adapters", results))
+
+
+def over_the_core(name: str, weights: str | None) -> dict[str, object]:
+    """Return the time of one image through the core and through every adapter."""
+    array, tensor = _image(), torch.from_numpy(_image()).permute(2, 0, 1).contiguous()
+    core = {"weights": weights, "styles": _bank(name, weights)}
+    transform = StyleTransfer(name, **core, p=1.0)
+    pipeline = A.Compose([on_albumentations.StyleTransfer(name, **core, p=1.0)])
+    torchvision = on_torchvision.StyleTransfer(name, **core, p=1.0)
+    monai = on_monai.RandStyleTransfer(name, **core, prob=1.0)
+    picture = tv_tensors.Image(tensor)
+    runs = {
+        "core": lambda: transform(tensor),
+        "torchvision": lambda: torchvision(picture),
+        "albumentations": lambda: pipeline(image=array),
+        "monai": lambda: monai(tensor),
+        "core, array": lambda: transform(array),
+    }
+    times = time_in_turns(runs, repeats=101, warm_up=10)
+    base = times["core"]["median"]
+    over = {host: round(t["median"] / base - 1.0, 3) for host, t in times.items() if host != "core"}
+    return {"ms_per_image": times, "overhead": over}
+
+
+def in_a_loader(weights: str | None) -> dict[str, object]:
+    """Return images per second of every adapter, beside what the hosts bring themselves."""
+    references = [_image(seed) for seed in range(1, STYLES + 1)]
+    shared = {"reference_images": references, "read_fn": lambda image: image, "p": 1.0}
+    steps: dict[str, Callable[[np.ndarray], object]] = {
+        "none": lambda image: image,
+        "albumentations HistogramMatching": _albumentations(A.HistogramMatching(**shared)),
+        "albumentations FDA": _albumentations(A.FDA(**shared)),
+        "albumentations PixelDistributionAdaptation": _albumentations(
+            A.PixelDistributionAdaptation(**shared)
+        ),
+        "monai RandHistogramShift": RandHistogramShift(prob=1.0),
+    }
+    for name in ("colorist", "reinhard", "histogram", "micro"):
+        own = weights if name == "micro" else None
+        core = {"weights": own, "styles": _bank(name, own)}
+        albumentations = on_albumentations.StyleTransfer(name, **core, p=1.0)
+        torchvision = on_torchvision.StyleTransfer(name, **core, p=1.0)
+        steps |= {
+            f"{name} in albumentations": _albumentations(albumentations),
+            f"{name} in torchvision": _on_tensors(torchvision),
+            f"{name} in monai": _on_tensors(on_monai.RandStyleTransfer(name, **core, prob=1.0)),
+        }
+    rates: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(ROUNDS):
+        for name, step in steps.items():
+            rates[name].append(_rate(step))
+    return {
+        name: {"images_per_s": round(statistics.median(values), 1), "min": round(min(values), 1)}
+        for name, values in rates.items()
+    }
+
+
+class _Images(Dataset):
+    """The same image again and again, through one step."""
+
+    def __init__(self, step: Callable[[np.ndarray], object]) -> None:
+        self.step, self.image = step, _image()
+
+    def __len__(self) -> int:
+        return IMAGES
+
+    def __getitem__(self, index: int) -> object:
+        return self.step(self.image)
+
+
+def _rate(step: Callable[[np.ndarray], object]) -> float:
+    loader = DataLoader(_Images(step), batch_size=16, num_workers=WORKERS)
+    batches = iter(loader)
+    next(batches)  # the workers have started
+    start = time.perf_counter()
+    rest = sum(len(batch) for batch in batches)
+    return rest / (time.perf_counter() - start)
+
+
+def _albumentations(transform: A.BasicTransform) -> Callable[[np.ndarray], np.ndarray]:
+    pipeline = A.Compose([transform])
+    return lambda image: pipeline(image=image)["image"]
+
+
+def _on_tensors(
+    transform: Callable[[torch.Tensor], torch.Tensor],
+) -> Callable[[np.ndarray], object]:
+    return lambda image: torch.as_tensor(transform(torch.from_numpy(image).permute(2, 0, 1)))
+
+
+def _bank(name: str, weights: str | None) -> StyleBank:
+    stylizer = create_stylizer(name, weights=weights)
+    return StyleBank.from_images([_image(seed) for seed in range(1, STYLES + 1)], stylizer)
+
+
+def _image(seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    coarse = torch.from_numpy(rng.random((1, 3, 14, 14)))
+    smooth = torch.nn.functional.interpolate(coarse, (SIDE, SIDE), mode="bilinear")[0]
+    pixels = 0.8 * smooth.permute(1, 2, 0).numpy() + 0.2 * rng.random((SIDE, SIDE, 3))
+    return (pixels * 255).astype(np.uint8)
+
+
+if __name__ == "__main__":
+    main()
