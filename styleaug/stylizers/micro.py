@@ -12,10 +12,10 @@ from styleaug.weights import load_strictly, read_state_dict, weights_digest
 
 
 class Micro(Stylizer):
-    """A colour transform that differs from place to place, predicted by a small network.
+    """Colours and contrast at every scale, place by place, as a small network says.
 
-    The style enters as channel statistics, as in AdaIN, so a bank holds two hundred numbers
-    per style and no image. All statistics are taken over the whole image, so there are no
+    The style enters as statistics, as in AdaIN, so a bank holds two hundred numbers per style and
+    no image. All statistics are taken over the whole image, so there are no
     tiles and no seams: 4096 x 4096 pixels go through at once. ``alpha`` blends the images.
 
     Args:
@@ -28,8 +28,9 @@ class Micro(Stylizer):
         ValueError: If no weights are given, or they do not fit.
 
     Source:
-        In the family of AdaIN (Huang & Belongie, ICCV 2017). The per-pixel affine colour transform
-        is that of bilateral learning (Gharbi et al., SIGGRAPH 2017), here at half size.
+        In the family of AdaIN (Huang & Belongie, ICCV 2017). Bands that keep their place and get
+        the strength of a model's are those of Bae, Paris & Durand, SIGGRAPH 2006; the per-pixel
+        affine colour transform is that of bilateral learning (Gharbi et al., SIGGRAPH 2017).
 
     Example:
         >>> Micro(weights="nowhere.safetensors")
@@ -39,7 +40,7 @@ class Micro(Stylizer):
     """
 
     name = "micro"
-    multiple = 8
+    multiple = 16
     style_size = 256
 
     def __init__(

@@ -27,7 +27,8 @@ def _small_vit(name, resize):
 
 def _random_micro():
     network = MicroNetwork()
-    torch.nn.init.normal_(network.head.weight, std=0.02)
+    for head in network.heads:
+        torch.nn.init.normal_(head.weight, std=0.02)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "micro.safetensors"
         save_tensors(network.state_dict(), path, {})

@@ -4,7 +4,15 @@ import pytest
 import torch
 
 from styleaug import create_stylizer
-from styleaug.stylizers.micro_network import MicroNetwork, apply_field, match_channels
+from styleaug.stylizers.micro_network import (
+    MicroNetwork,
+    apply_field,
+    laplacian_pyramid,
+    match_channels,
+    match_strength,
+    rebuild,
+    strength,
+)
 
 
 @pytest.fixture(scope="module")
@@ -13,14 +21,26 @@ def network():
     return MicroNetwork().eval()
 
 
-def test_untrained_it_is_the_channel_statistics(network):
+def test_untrained_it_has_the_strength_of_the_style_in_every_band(network):
     torch.manual_seed(1)
-    content, style = 0.3 + 0.3 * torch.rand(2, 3, 64, 64), 0.3 + 0.3 * torch.rand(2, 3, 64, 64)
+    content, style = 0.4 + 0.2 * torch.rand(2, 3, 64, 64), 0.3 + 0.3 * torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         output = network(content, **network.encode_style(style))
-    colorist = create_stylizer("colorist")
-    expected = colorist.stylize(content, colorist.encode_style(style))
-    assert torch.allclose(output, expected, atol=1e-4)
+    (bands, low), (wanted, coarse) = laplacian_pyramid(output), laplacian_pyramid(style)
+    for band, target in zip(bands, wanted, strict=True):
+        assert torch.allclose(strength(band), strength(target), rtol=0.1)
+    assert torch.allclose(low.mean((2, 3)), coarse.mean((2, 3)), atol=0.01)
+
+
+def test_a_content_in_its_own_style_stays(network):
+    content = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.allclose(network(content, **network.encode_style(content)), content, atol=1e-5)
+
+
+def test_a_pyramid_is_rebuilt_exactly():
+    image = torch.rand(1, 3, 48, 64)
+    assert torch.allclose(rebuild(*laplacian_pyramid(image)), image, atol=1e-6)
 
 
 def test_the_identity_field_changes_nothing():
@@ -39,11 +59,15 @@ def test_contrast_is_raised_four_fold_at_most():
     flat = 0.5 + 0.001 * torch.rand(1, 3, 32, 32)
     matched = match_channels(flat, torch.full((1, 3, 1, 1), 0.5), torch.full((1, 3, 1, 1), 0.3))
     assert (matched - 0.5).abs().max() < 0.004
+    band = 0.01 * torch.randn(1, 3, 32, 32)
+    assert torch.allclose(match_strength(band, torch.ones(1, 3, 1, 1)), 4.0 * band)
+    assert torch.allclose(match_strength(band, torch.zeros(1, 3, 1, 1)), 0.25 * band)
 
 
 def test_every_parameter_takes_part(network):
     network.zero_grad()
-    torch.nn.init.normal_(network.head.weight, std=0.02)
+    for head in network.heads:
+        torch.nn.init.normal_(head.weight, std=0.02)
     output = network(torch.rand(2, 3, 64, 64), **network.encode_style(torch.rand(2, 3, 64, 64)))
     output.square().mean().backward()
     idle = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum()]
