@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -180,7 +181,12 @@ def _twice(image: Tensor) -> Tensor:
     return F.interpolate(image, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
-def _conv(inputs: int, outputs: int, stride: int = 1, padding_mode: str = "reflect") -> nn.Conv2d:
+def _conv(
+    inputs: int,
+    outputs: int,
+    stride: int = 1,
+    padding_mode: Literal["reflect", "zeros"] = "reflect",
+) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, padding_mode=padding_mode)
 
 
