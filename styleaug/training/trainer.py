@@ -13,7 +13,7 @@ from lightning.fabric import Fabric
 from lightning.fabric.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor
+from torch import Tensor, nn
 
 from styleaug._checks import check_choice
 from styleaug._draws import id_keys
@@ -21,9 +21,11 @@ from styleaug.training.card import write_card
 from styleaug.training.config import TrainConfig
 from styleaug.training.data import PairDataset, pair_loader
 from styleaug.training.recipes import RECIPES, Recipe
+from styleaug.training.recipes.base import Phase
 from styleaug.weights import save_tensors
 
 CHECKPOINT = "last.ckpt"
+PHASES: tuple[Phase, Phase] = ("generator", "discriminator")
 
 
 class Trainer:
@@ -64,26 +66,23 @@ class Trainer:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / "config.toml").write_text(config.to_toml(), encoding="utf-8")
         recipe = RECIPES[config.recipe](config)
-        optimizer = torch.optim.AdamW(
-            recipe.generator().parameters(),
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-        )
-        model, optimizer = fabric.setup(recipe.to(memory_format=torch.channels_last), optimizer)
-        step = self._restore(fabric, recipe, optimizer)
-        history = self._loop(fabric, model, recipe, optimizer, step)
+        nets = [net for net in (recipe.generator(), recipe.discriminator()) if net is not None]
+        made = [_optimizer(net, config) for net in nets]
+        model, *optimizers = fabric.setup(recipe.to(memory_format=torch.channels_last), *made)
+        step = self._restore(recipe, optimizers)
+        history = self._loop(fabric, model, recipe, optimizers, step)
         return self._finish(fabric, recipe, history)
 
     def _loop(
-        self, fabric: Fabric, model: Any, recipe: Recipe, optimizer: Any, step: int
+        self, fabric: Fabric, model: Any, recipe: Recipe, optimizers: list[Any], step: int
     ) -> list[dict[str, float]]:
         config, history = self.config, _read_history(self.folder, step)
         batches = self._batches(fabric, step)
         with self._progress(fabric) as progress:
             task = progress.add_task(config.recipe, total=config.steps, completed=step)
             while step < config.steps:
-                _set_rate(optimizer, rate_at(step, config))
-                losses = self._step(fabric, model, recipe, optimizer, batches, step)
+                _set_rate(optimizers, rate_at(step, config))
+                losses = self._step(fabric, model, recipe, optimizers, batches, step)
                 step += 1
                 if step % config.log_every == 0 or step == config.steps:
                     scalars = _scalars(losses, recipe)
@@ -93,7 +92,7 @@ class Trainer:
                 if step % config.images_every == 0 or step == config.steps:
                     self._log_images(fabric, recipe, step)
                 if step % config.checkpoint_every == 0 or step == config.steps:
-                    self._save(fabric, recipe, optimizer, step, history)
+                    self._save(fabric, recipe, optimizers, step, history)
                 progress.update(task, completed=step)
         return history
 
@@ -102,26 +101,47 @@ class Trainer:
         fabric: Fabric,
         model: Any,
         recipe: Recipe,
-        optimizer: Any,
+        optimizers: list[Any],
         batches: Iterator[Any],
         step: int,
     ) -> dict[str, Tensor]:
-        """Take one optimiser step over ``accumulate`` batches; returns the last losses."""
-        count = self.config.accumulate
-        for index in range(count):
-            batch = next(batches)
+        """Update the generator once, and before it the discriminator at the recipe's ratio.
+
+        Each update sums the gradients of ``accumulate`` batches. Returns the last losses.
+        """
+        parts = [next(batches) for _ in range(self.config.accumulate)]
+        self.skipped += sum(int(batch["skipped"].sum()) for batch in parts)
+        losses: dict[str, Tensor] = {}
+        ratio = recipe.discriminator_steps
+        for turn in range(math.floor((step + 1) * ratio) - math.floor(step * ratio)):
+            losses |= self._update(fabric, model, recipe, optimizers, 1, parts, (step, turn + 1))
+        return losses | self._update(fabric, model, recipe, optimizers, 0, parts, (step, 0))
+
+    def _update(
+        self,
+        fabric: Fabric,
+        model: Any,
+        recipe: Recipe,
+        optimizers: list[Any],
+        which: int,
+        parts: list[Any],
+        seed: tuple[int, int],
+    ) -> dict[str, Tensor]:
+        """Update the generator (0) or the discriminator (1) with the gradients of some batches."""
+        phase: Phase = PHASES[which]
+        for index, batch in enumerate(parts):
             # seeded once the batch is here (a loader draws, too), so that a resumed run draws alike
-            _seed(self.config.seed, step, index, fabric.global_rank)
-            with fabric.no_backward_sync(model, enabled=index < count - 1):
-                losses = model(*(_fast(batch[name]) for name in ("content", "style")), "generator")
+            _seed(self.config.seed, *seed, index, fabric.global_rank)
+            with fabric.no_backward_sync(model, enabled=index < len(parts) - 1):
+                losses = model(*(_fast(batch[name]) for name in ("content", "style")), phase)
                 total = recipe.weigh(losses)
                 _check_finite(total, losses, self.folder)
-                fabric.backward(total / count)
-        fabric.clip_gradients(model, optimizer, max_norm=self.config.clip)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        self.skipped += int(batch["skipped"].sum())
-        return losses
+                fabric.backward(total / len(parts))
+        fabric.clip_gradients(model, optimizers[which], max_norm=self.config.clip)
+        optimizers[which].step()
+        for optimizer in optimizers:  # a phase leaves gradients in the other network, too
+            optimizer.zero_grad(set_to_none=True)
+        return {name: loss.detach() for name, loss in losses.items()}
 
     skipped: int = 0
     """Broken images that were passed over so far."""
@@ -138,7 +158,9 @@ class Trainer:
     def _fabric(self) -> Fabric:
         config = self.config
         logger = TensorBoardLogger(self.folder, name="", version="logs")
-        strategy = "ddp" if config.devices > 1 else "auto"
+        adversarial = RECIPES[config.recipe].discriminator_steps > 0
+        ddp = "ddp_find_unused_parameters_true" if adversarial else "ddp"
+        strategy = ddp if config.devices > 1 else "auto"
         return Fabric(
             accelerator=config.accelerator,
             devices=config.devices,
@@ -153,24 +175,30 @@ class Trainer:
         console = Console(stderr=True)
         return Progress(*columns, TimeRemainingColumn(), console=console, disable=quiet)
 
-    def _restore(self, fabric: Fabric, recipe: Recipe, optimizer: Any) -> int:
+    def _restore(self, recipe: Recipe, optimizers: list[Any]) -> int:
         path = self.folder / CHECKPOINT
         if not (self.resume and path.exists()):
             return 0
         state = torch.load(path, map_location="cpu", weights_only=True)
+        discriminator = recipe.discriminator()
         recipe.generator().load_state_dict(state["generator"], strict=True)
-        optimizer.load_state_dict(state["optimizer"])
+        if discriminator is not None:
+            discriminator.load_state_dict(state["discriminator"], strict=True)
+        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         self.skipped = int(state["skipped"])
         return int(state["step"])
 
     def _save(
-        self, fabric: Fabric, recipe: Recipe, optimizer: Any, step: int, history: list[Any]
+        self, fabric: Fabric, recipe: Recipe, optimizers: list[Any], step: int, history: list[Any]
     ) -> None:
         """Write the checkpoint atomically: the one before stays until the new one is whole."""
         if fabric.is_global_zero:
+            discriminator = recipe.discriminator()
             state = {
                 "generator": recipe.generator().state_dict(),
-                "optimizer": optimizer.state_dict(),
+                "discriminator": {} if discriminator is None else discriminator.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in optimizers],
                 "step": step,
                 "skipped": self.skipped,
             }
@@ -198,6 +226,9 @@ class Trainer:
         if fabric.is_global_zero:
             half = {k: _half(v) for k, v in recipe.generator().state_dict().items()}
             save_tensors(half, path, {"recipe": self.config.to_toml()})
+            if recipe.file_config():
+                text = json.dumps(recipe.file_config(), indent=1)
+                (self.folder / "config.json").write_text(text + "\n", encoding="utf-8")
             write_card(self.folder, self.config, history, self.skipped)
         fabric.barrier()
         return path
@@ -261,9 +292,16 @@ def _scalars(losses: Mapping[str, Tensor], recipe: Recipe) -> dict[str, float]:
     return {"total": float(recipe.weigh(losses).detach()), **scalars}
 
 
-def _set_rate(optimizer: Any, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+def _set_rate(optimizers: list[Any], rate: float) -> None:
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+
+
+def _optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(
+        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
 
 
 def _half(tensor: Tensor) -> Tensor:

@@ -135,3 +135,25 @@ def test_contextual_points_are_drawn_from_a_generator():
         for s in (0, 0, 1)
     ]
     assert draws[0] == draws[1] != draws[2]
+
+
+def test_lpips_is_that_of_torchmetrics(tmp_path):
+    from torchmetrics.functional.image.lpips import _LPIPS
+
+    from styleaug.features import FeatureExtractor
+    from styleaug.training.lpips import LAYERS, lpips_heads, lpips_loss
+    from styleaug.weights import save_tensors
+
+    theirs = _LPIPS(pretrained=True, net="vgg", pnet_rand=True).eval()
+    state = {}
+    for part in (theirs.net.slice1, theirs.net.slice2, theirs.net.slice3, theirs.net.slice4,
+                 theirs.net.slice5):  # fmt: skip
+        for name, tensor in part.state_dict().items():
+            state[f"features.{name}"] = tensor
+    save_tensors(state, tmp_path / "vgg.safetensors", {})
+    phi = FeatureExtractor("vgg16", LAYERS["vgg16"], weights=tmp_path / "vgg.safetensors")
+    a, b = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        expected = theirs(2 * a - 1, 2 * b - 1).mean()
+        found = lpips_loss(phi(a), phi(b), lpips_heads())
+    assert found.item() == pytest.approx(expected.item(), rel=1e-4)

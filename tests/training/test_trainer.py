@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from styleaug.cli import main
 from styleaug.stylizers.micro import Micro
 from styleaug.training import TrainConfig, Trainer
 from styleaug.training.data import PairDataset
+from styleaug.training.losses import lsgan_loss
 from styleaug.training.recipes import RECIPES
 from styleaug.training.recipes.micro import grey_loss, jitter_style
 from styleaug.weights import save_tensors
@@ -232,3 +234,106 @@ def test_jitter_and_grey():
     assert grey_loss(jitter_style(grey, 1.0), grey, grey) < 1e-10
     assert grey_loss(color, grey, grey) > 0.01
     assert grey_loss(color, color, grey) == 0.0
+
+
+class _Adversarial(RECIPES["micro"]):
+    """micro with a discriminator that tells stylized images from styles."""
+
+    default_weights: ClassVar = {**RECIPES["micro"].default_weights, "fool": 1.0, "judge": 1.0}
+    discriminator_steps = 0.5
+    calls: ClassVar = []
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.judge = torch.nn.Conv2d(3, 1, 3)
+
+    def discriminator(self):
+        return self.judge
+
+    def forward(self, content, style, phase):
+        self.calls.append(phase)
+        if phase == "generator":
+            fake = self.preview(content, style)
+            losses = super().forward(content, style, phase)
+            return losses | {"fool": lsgan_loss([self.judge(fake)], real=True)}
+        with torch.no_grad():
+            fake = self.preview(content, style)
+        real, unreal = ([self.judge(images)] for images in (style, fake))
+        return {"judge": lsgan_loss(real, real=True) + lsgan_loss(unreal, real=False)}
+
+
+def test_a_discriminator_is_updated_at_the_recipes_ratio(material, tmp_path, monkeypatch):
+    monkeypatch.setitem(RECIPES, "adversarial", _Adversarial)
+    _Adversarial.calls.clear()
+    folder = tmp_path / "whole"
+    config = _config(material, folder).with_changes(recipe="adversarial", accumulate=2)
+    Trainer(config, quiet=True).run()
+    assert _Adversarial.calls == (["generator"] * 2 + ["discriminator"] * 2 + ["generator"] * 2) * 3
+    state = torch.load(folder / "last.ckpt", weights_only=True)
+    torch.manual_seed(0)
+    assert set(state["discriminator"]) == {"weight", "bias"}
+    assert len(state["optimizers"]) == 2
+    history = json.loads((folder / "history.json").read_text())
+    assert "judge" in history[1]
+    assert "judge" not in history[0]
+
+    killed = tmp_path / "killed"
+    run = Trainer(config.with_changes(output=str(killed)), quiet=True)
+    save = run._save
+
+    def save_and_die(fabric, recipe, optimizers, step, history):
+        save(fabric, recipe, optimizers, step, history)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "_save", save_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        run.run()
+    Trainer(config.with_changes(output=str(killed)), resume=True, quiet=True).run()
+    assert _curve(killed) == pytest.approx(_curve(folder), rel=1e-5)
+
+
+def test_stylizing_vit_is_trained_and_loads_with_its_constants(material, tmp_path, monkeypatch):
+    from styleaug import StyleTransfer
+    from styleaug.stylizers.stylizing_vit_network import CONFIGS, ViTConfig
+    from styleaug.training.recipes import stylizing_vit
+
+    small = {**CONFIGS, "tiny": ViTConfig(192, 3, depth=12)}
+    monkeypatch.setattr(stylizing_vit, "CONFIGS", small)
+    options = {
+        "layers": ["relu1_2", "relu2_2", "relu3_4"],
+        "mean": [0.6, 0.5, 0.6],
+        "std": [0.2, 0.2, 0.2],
+    }
+    config = _config(material, tmp_path / "run", steps=2, options=options)
+    weights = Trainer(config.with_changes(recipe="stylizing-vit-tiny"), quiet=True).run()
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["mean"] == [0.6, 0.5, 0.6]
+    transform = StyleTransfer("stylizing-vit-tiny", weights=str(weights), p=1.0)
+    assert transform(torch.rand(2, 3, 64, 64)).shape == (2, 3, 64, 64)
+    with pytest.raises(ValueError, match="multiple of 16"):
+        RECIPES["stylizing-vit-base"](config.with_changes(recipe="stylizing-vit-base", size=40))
+
+
+def test_losses_of_stylizing_vit_are_those_of_the_paper(material, tmp_path):
+    from styleaug.features import FeatureExtractor
+
+    layers = ["relu1_2", "relu3_4"]
+    config = _config(material, tmp_path, options={"layers": layers}).with_changes(
+        recipe="stylizing-vit-tiny"
+    )
+    recipe = RECIPES["stylizing-vit-tiny"](config)
+    content, style = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        losses = recipe(content, style, "generator")
+        net = recipe.network
+        streams = net.streams(recipe._normalised(content), recipe._normalised(style))
+        own, other, _ = (net.decode(tokens, (2, 2)) for tokens in streams)
+        phi = FeatureExtractor("vgg19", layers, weights=config.features)
+        pairs = [(content, own), (style, other)]
+        identity = sum(torch.mean((recipe._normalised(x) - y) ** 2) for x, y in pairs)
+        consistency = sum(
+            torch.mean((a - b) ** 2)
+            for x, y in pairs
+            for a, b in zip(phi(x), phi(recipe._in_unit_range(y)), strict=True)
+        )
+    assert losses["identity"].item() == pytest.approx(identity.item(), rel=1e-4)
+    assert losses["consistency"].item() == pytest.approx(consistency.item(), rel=1e-4)

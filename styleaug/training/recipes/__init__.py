@@ -2,9 +2,17 @@
 
 from styleaug.training.recipes.base import Recipe
 from styleaug.training.recipes.micro import MicroRecipe
+from styleaug.training.recipes.stylizing_vit import (
+    BaseStylizingViTRecipe,
+    SmallStylizingViTRecipe,
+    StylizingViTRecipe,
+)
 
 RECIPES: dict[str, type[Recipe]] = {
     "micro": MicroRecipe,
+    "stylizing-vit-tiny": StylizingViTRecipe,
+    "stylizing-vit-small": SmallStylizingViTRecipe,
+    "stylizing-vit-base": BaseStylizingViTRecipe,
 }
 
 __all__ = ["RECIPES", "Recipe"]

@@ -20,7 +20,8 @@ class Recipe(nn.Module):
 
     Attributes:
         loss_weights: Weight of every loss of the generator.
-        discriminator_steps: Discriminator updates per generator update; 0 where there is none.
+        discriminator_steps: Discriminator updates per generator update, may be a fraction; 0 where
+            there is none.
 
     Raises:
         ValueError: If ``config.weights`` or ``config.options`` names something unknown.
@@ -39,11 +40,14 @@ class Recipe(nn.Module):
         self.options = {**self.default_options, **config.options}
 
     def forward(self, content: Tensor, style: Tensor, phase: Phase) -> dict[str, Tensor]:
-        """Return the losses of a batch, not weighted."""
+        """Return the losses of a batch in a phase, not weighted.
+
+        The names of the losses of both phases are keys of ``default_weights``.
+        """
         raise NotImplementedError(f"{type(self).__name__} must implement forward.")
 
     def weigh(self, losses: Mapping[str, Tensor]) -> Tensor:
-        """Return the weighted sum of the losses of the generator."""
+        """Return the weighted sum of losses."""
         terms = [self.loss_weights[name] * loss for name, loss in losses.items()]
         return sum(terms[1:], start=terms[0])
 
@@ -54,6 +58,10 @@ class Recipe(nn.Module):
     def discriminator(self) -> nn.Module | None:
         """Return what is trained against the generator, or None."""
         return None
+
+    def file_config(self) -> dict[str, object]:
+        """Return what a loader needs beside the weights, such as normalisation constants."""
+        return {}
 
     def preview(self, content: Tensor, style: Tensor) -> Tensor:
         """Return stylized images ``(B, 3, H, W)`` in [0, 1] to look at."""

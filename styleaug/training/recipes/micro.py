@@ -18,7 +18,7 @@ from styleaug.training.losses import (
     edge_loss,
     identity_loss,
     range_loss,
-    style_loss,
+    relative_style_loss,
 )
 from styleaug.training.recipes.base import Phase, Recipe
 
@@ -30,7 +30,8 @@ SCALES = (105.0, 106.0, 131.0, 478.0)
 class MicroRecipe(Recipe):
     """Style statistics of VGG maps against anatomy, in one pass over a pair.
 
-    Losses: ``style`` (means and deviations of four maps), ``anatomy`` (instance-normalised maps),
+    Losses: ``style`` (means and deviations of four maps, as a
+    share of the content's distance), ``anatomy`` (instance-normalised maps),
     ``edges`` (their correlation at four scales), ``color`` (moments of R, G, B),
     ``identity`` (a content in its own style), ``repeat`` (stylizing twice changes little),
     ``grey`` (grey in a grey style stays grey), ``range``.
@@ -39,7 +40,7 @@ class MicroRecipe(Recipe):
     """
 
     default_weights: ClassVar[Mapping[str, float]] = {
-        "style": 6.0,
+        "style": 30.0,
         "anatomy": 3.0,
         "edges": 20.0,
         "color": 20.0,
@@ -74,7 +75,7 @@ class MicroRecipe(Recipe):
         first = {name: tensor[:share] for name, tensor in code.items()}
         again = self.network(output[:share].clamp(0.0, 1.0), **first)
         return {
-            "style": style_loss(maps, style_maps),
+            "style": relative_style_loss(maps, content_maps, style_maps),
             "anatomy": anatomy_loss(maps[1:], content_maps[1:]),
             "edges": edge_loss(output.float(), content),
             "color": color_moments_loss(output, style),
