@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from torch import Tensor
+
+from styleaug.functional import edge_correlation, ssim
 from styleaug.training.config import TrainConfig
+from styleaug.training.losses import color_moments_loss
 from styleaug.weights import file_digest
 
 _ROWS = 10
 
 
 def write_card(
-    folder: Path, config: TrainConfig, history: Sequence[Mapping[str, float]], skipped: int
+    folder: Path,
+    config: TrainConfig,
+    history: Sequence[Mapping[str, float]],
+    skipped: int,
+    quality: Mapping[str, float],
 ) -> None:
     """Write ``card.md`` beside ``model.safetensors``."""
     weights = folder / "model.safetensors"
@@ -34,12 +42,29 @@ def write_card(
         config.to_toml().strip(),
         "```",
         "",
+        "## Quality on pairs of the training folders",
+        "",
+        *(f"* {name}: {value:.3f}" for name, value in quality.items()),
+        "",
         "## Losses, not weighted",
         "",
         *_table(history),
         "",
     ]
     (folder / "card.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def preview_quality(content: Tensor, style: Tensor, output: Tensor) -> dict[str, float]:
+    """Return what can be said of stylized images ``(B, 3, H, W)`` without a perceptual network."""
+    before, after = (color_moments_loss(image, style) for image in (content, output))
+    return {
+        "edge correlation of output and content, mean": float(
+            edge_correlation(output, content).mean()
+        ),
+        "SSIM of output and content, mean": float(ssim(output, content).mean()),
+        "squared distance of the colour moments to the style's, content": float(before),
+        "the same, output": float(after),
+    }
 
 
 def _table(history: Sequence[Mapping[str, float]]) -> list[str]:

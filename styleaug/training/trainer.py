@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from styleaug._checks import check_choice
 from styleaug._draws import id_keys
-from styleaug.training.card import write_card
+from styleaug.training.card import preview_quality, write_card
 from styleaug.training.config import TrainConfig
 from styleaug.training.data import PairDataset, pair_loader
 from styleaug.training.recipes import RECIPES, Recipe
@@ -209,17 +209,20 @@ class Trainer:
         fabric.barrier()
 
     def _log_images(self, fabric: Fabric, recipe: Recipe, step: int) -> None:
-        if not fabric.is_global_zero:
-            return
-        pairs = [self.images[-1 - index] for index in range(6)]
+        if fabric.is_global_zero:
+            rows = self._preview(recipe, 6)
+            grid = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1).clamp(0, 1)
+            fabric.logger.experiment.add_image("content, style, stylized", grid, step)
+
+    def _preview(self, recipe: Recipe, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return contents, styles and stylized images of pairs that training does not reach."""
+        pairs = [self.images[-1 - index] for index in range(count)]
         device = next(recipe.generator().parameters()).device
         content, style = (
             torch.stack([pair[name] for pair in pairs]).to(device) for name in ("content", "style")
         )
         with torch.no_grad():
-            output = recipe.preview(content, style)
-        grid = torch.cat([torch.cat(list(row), dim=2) for row in (content, style, output)], dim=1)
-        fabric.logger.experiment.add_image("content, style, stylized", grid.clamp(0, 1), step)
+            return content, style, recipe.preview(content, style)
 
     def _finish(self, fabric: Fabric, recipe: Recipe, history: list[dict[str, float]]) -> Path:
         path = self.folder / "model.safetensors"
@@ -229,7 +232,8 @@ class Trainer:
             if recipe.file_config():
                 text = json.dumps(recipe.file_config(), indent=1)
                 (self.folder / "config.json").write_text(text + "\n", encoding="utf-8")
-            write_card(self.folder, self.config, history, self.skipped)
+            quality = preview_quality(*self._preview(recipe, 24))
+            write_card(self.folder, self.config, history, self.skipped, quality)
         fabric.barrier()
         return path
 
