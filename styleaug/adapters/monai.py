@@ -59,6 +59,7 @@ class RandStyleTransferd(RandomizableTransform, MapTransform, InvertibleTransfor
         allow_missing_keys: Whether samples may lack keys.
 
     Example:
+        >>> from styleaug import StyleBank
         >>> bank = StyleBank.from_images(torch.rand(4, 3, 64, 64), "colorist")
         >>> transform = RandStyleTransferd(["image"], "colorist", styles=bank, prob=1.0)
         >>> sorted(transform({"image": torch.rand(3, 40, 40), "label": 1}))
