@@ -84,13 +84,17 @@ class LocatedWeights:
     config: Mapping[str, Any]
 
 
+_ADDRESSES = ("https://", "file://")
+
+
 def locate_weights(
     weights: str | Path, records: Sequence[Weights], aliases: Mapping[str, str] | None = None
 ) -> LocatedWeights:
     """Find the file that ``weights=`` stands for, downloading it once if need be.
 
     Args:
-        weights: The name of a record, a file, or ``"hf:owner/name@revision"``.
+        weights: The name of a record, a file, ``"hf:owner/name@revision"``, or an ``https://`` or
+            ``file://`` address.
         records: The published weights that fit.
         aliases: Other names of records.
 
@@ -102,6 +106,9 @@ def locate_weights(
     if text.startswith("hf:"):
         record = parse_hub_reference(text)
         return LocatedWeights(fetch(record), record, fetch_config(record))
+    if text.startswith(_ADDRESSES):
+        path = fetch_address(text)
+        return LocatedWeights(path, None, read_config(path.parent))
     named = {record.name: record for record in records}
     name = (aliases or {}).get(text, text)
     if name in named:
@@ -110,8 +117,8 @@ def locate_weights(
     if path.is_file() or path.suffix in (".safetensors", *_PICKLED):
         return LocatedWeights(path, None, read_config(path.parent))
     raise ValueError(
-        f"weights must be one of {sorted({*named, *(aliases or {})})}, a file, or "
-        f"'hf:owner/name@revision', got {text!r}."
+        f"weights must be one of {sorted({*named, *(aliases or {})})}, a file, "
+        f"'hf:owner/name@revision' or an https address, got {text!r}."
     )
 
 
@@ -145,6 +152,26 @@ def fetch(weights: Weights) -> Path:
     """
     path = Path(_hub_file(weights, weights.file))
     check_file(path, weights)
+    return path
+
+
+def fetch_address(address: str) -> Path:
+    """Return the file of an address from PyTorch's cache, downloading it once if need be.
+
+    Raises:
+        FileNotFoundError: If it is not in the cache and cannot be downloaded.
+    """
+    folder = Path(torch.hub.get_dir()) / "styleaug" / sha256(address.encode()).hexdigest()[:16]
+    path = folder / address.rpartition("/")[2]
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(address, str(path), progress=False)
+        except OSError as error:
+            raise FileNotFoundError(
+                f"{address!r} is not in the cache and cannot be downloaded ({error}). Without a "
+                f"network, fetch the file elsewhere and put it at {str(path)!r}."
+            ) from error
     return path
 
 

@@ -11,6 +11,7 @@ from styleaug.stylizers._vit_weights import published_weights
 from styleaug.stylizers.base import Precision, Stylizer
 from styleaug.stylizers.code import StyleCode
 from styleaug.stylizers.colorist import Colorist
+from styleaug.stylizers.contextual_adain import ContextualAdaIN
 from styleaug.stylizers.fda import FourierDomainAdaptation
 from styleaug.stylizers.histogram import HistogramMatching
 from styleaug.stylizers.micro import Micro
@@ -75,6 +76,12 @@ STYLIZERS: dict[str, StylizerEntry] = {
 }
 STYLIZERS["micro"] = StylizerEntry(
     Micro, "colour and fine texture, place by place", "Apache-2.0 (train your own)", "this package"
+)
+STYLIZERS["contextual-adain"] = StylizerEntry(
+    ContextualAdaIN,
+    "statistics of deep features",
+    "Apache-2.0 (train your own, or AdaIN's)",
+    "Xu, Li & Shin 2020; Huang & Belongie 2017",
 )
 STYLIZERS |= {
     f"stylizing-vit-{size}": StylizerEntry(

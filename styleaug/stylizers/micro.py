@@ -41,7 +41,6 @@ class Micro(Stylizer):
 
     name = "micro"
     multiple = 16
-    style_size = 256
 
     def __init__(
         self,
@@ -62,7 +61,8 @@ class Micro(Stylizer):
         self.weights_id = weights_digest(state)
 
     def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
-        return self.network.encode_style(style)
+        height, width = (side - side % self.multiple for side in style.shape[2:])
+        return self.network.encode_style(style[..., :height, :width])
 
     def _stylize(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
         stylized = self.network(content, **maps)

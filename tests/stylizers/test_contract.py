@@ -12,6 +12,7 @@ import torch
 
 from styleaug import StyleBank, StyleCode, StyleTransfer, create_stylizer, list_stylizers
 from styleaug.stylizers import STYLIZERS, Stylizer
+from styleaug.stylizers.adain_network import AdaINConfig, AdaINNetwork
 from styleaug.stylizers.micro_network import MicroNetwork
 from styleaug.stylizers.stylizing_vit import StylizingViT
 from styleaug.stylizers.stylizing_vit_network import StylizingViTNetwork, ViTConfig
@@ -35,7 +36,19 @@ def _random_micro():
         return create_stylizer("micro", weights=str(path))
 
 
+def _random_adain():
+    torch.manual_seed(0)
+    network = AdaINNetwork(AdaINConfig("vgg19-normalised", "relu3_1"))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "adain.safetensors"
+        save_tensors(network.state_dict(), path, {})
+        config = '{"backbone": "vgg19-normalised", "layer": "relu3_1"}'
+        (Path(folder) / "config.json").write_text(config)
+        return create_stylizer("contextual-adain", weights=str(path))
+
+
 BUILDERS = {
+    "contextual-adain": _random_adain,
     "micro": _random_micro,
     "stylizing-vit-tiny": lambda: _small_vit("stylizing-vit-tiny", "fit"),
     "stylizing-vit-small": lambda: _small_vit("stylizing-vit-small", "224"),

@@ -337,3 +337,29 @@ def test_losses_of_stylizing_vit_are_those_of_the_paper(material, tmp_path):
         )
     assert losses["identity"].item() == pytest.approx(identity.item(), rel=1e-4)
     assert losses["consistency"].item() == pytest.approx(consistency.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("content", ["contextual", "mse"])
+def test_contextual_adain_trains_its_decoder_alone(material, tmp_path, content):
+    from styleaug import StyleTransfer
+
+    options = {
+        "layer": "relu3_1",
+        "content": content,
+        "content_layers": ["relu3_4"],
+        "style_layers": ["relu1_1", "relu2_1", "relu3_1"],
+    }
+    config = _config(material, tmp_path / "run", steps=3, options=options)
+    config = config.with_changes(recipe="contextual-adain")
+    before = RECIPES["contextual-adain"](config).network.encoder.state_dict()
+    weights = Trainer(config, quiet=True).run()
+    state = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["generator"]
+    assert all(torch.equal(before[key], state[f"encoder.{key}"]) for key in before)
+    transform = StyleTransfer("contextual-adain", weights=str(weights), p=1.0)
+    assert transform(torch.rand(2, 3, 48, 48)).shape == (2, 3, 48, 48)
+
+
+def test_options_of_contextual_adain_are_checked(material, tmp_path):
+    config = _config(material, tmp_path, options={"content": "l1"})
+    with pytest.raises(ValueError, match="contextual or mse"):
+        RECIPES["contextual-adain"](config.with_changes(recipe="contextual-adain"))

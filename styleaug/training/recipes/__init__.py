@@ -1,6 +1,7 @@
 """The recipes: what each stylizer is trained with. One table that can be read."""
 
 from styleaug.training.recipes.base import Recipe
+from styleaug.training.recipes.contextual_adain import ContextualAdaINRecipe
 from styleaug.training.recipes.micro import MicroRecipe
 from styleaug.training.recipes.stylizing_vit import (
     BaseStylizingViTRecipe,
@@ -10,6 +11,7 @@ from styleaug.training.recipes.stylizing_vit import (
 
 RECIPES: dict[str, type[Recipe]] = {
     "micro": MicroRecipe,
+    "contextual-adain": ContextualAdaINRecipe,
     "stylizing-vit-tiny": StylizingViTRecipe,
     "stylizing-vit-small": SmallStylizingViTRecipe,
     "stylizing-vit-base": BaseStylizingViTRecipe,

@@ -1,0 +1,155 @@
+"""The network of AdaIN: a frozen encoder, statistics that are exchanged, and a decoder."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from styleaug._checks import check_choice
+
+_VGG: tuple[int | str, ...] = (64, 64, "pool", 128, 128, "pool", 256, 256, 256, 256, "pool", 512)
+_DECODER: tuple[int | str, ...] = (256, "up", 256, 256, 256, 128, "up", 128, 64, "up", 64, 3)
+_LAYERS = {
+    "vgg19-normalised": {"relu3_1": (256, 4), "relu4_1": (512, 8)},
+    "vgg19": {"relu3_1": (256, 4), "relu4_1": (512, 8)},
+    "resnet50": {"layer1": (256, 4), "layer2": (512, 8)},
+    "resnet101": {"layer1": (256, 4), "layer2": (512, 8)},
+    "densenet121": {"denseblock1": (256, 4), "denseblock2": (512, 8)},
+    "densenet169": {"denseblock1": (256, 4), "denseblock2": (512, 8)},
+    "densenet201": {"denseblock1": (256, 4), "denseblock2": (512, 8)},
+}
+BACKBONES = tuple(_LAYERS)
+
+
+@dataclass(frozen=True)
+class AdaINConfig:
+    """Which features are exchanged.
+
+    Attributes:
+        backbone: "vgg19-normalised" (the one of AdaIN, without ImageNet's normalisation), or a
+            backbone of torchvision: "vgg19", "resnet50", "resnet101", "densenet121", "densenet169"
+            or "densenet201".
+        layer: Its last map, at a quarter or an eighth of the image's size.
+
+    Raises:
+        ValueError: If there is no decoder for it.
+    """
+
+    backbone: str = "vgg19-normalised"
+    layer: str = "relu4_1"
+
+    def __post_init__(self) -> None:
+        check_choice("backbone", self.backbone, _LAYERS)
+        check_choice("layer", self.layer, _LAYERS[self.backbone])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Channels of the features, and the image's pixels per feature along a side."""
+        return _LAYERS[self.backbone][self.layer]
+
+
+class AdaINNetwork(nn.Module):
+    """Encoder and decoder; the encoder has random weights until some are loaded.
+
+    Args:
+        config: Which features.
+
+    Source:
+        Huang & Belongie, "Arbitrary Style Transfer in Real-time with Adaptive Instance
+        Normalization", ICCV 2017. Features of a quarter of the size are decoded by the last part
+        of its decoder.
+
+    Example:
+        >>> network = AdaINNetwork(AdaINConfig())
+        >>> network.decoder(network.encoder(torch.rand(1, 3, 64, 48))).shape
+        torch.Size([1, 3, 64, 48])
+    """
+
+    def __init__(self, config: AdaINConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = build_encoder(config)
+        self.encoder.requires_grad_(False).eval()
+        self.decoder = build_decoder(*config.shape)
+
+    def train(self, mode: bool = True) -> AdaINNetwork:
+        """Keep the encoder in eval mode."""
+        super().train(mode)
+        self.encoder.eval()
+        return self
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Return the features ``(B, C, h, w)`` of images ``(B, 3, H, W)`` in [0, 1]."""
+        features = self.encoder(image)
+        return features[0] if isinstance(features, list) else features
+
+    def forward(self, content: Tensor, style: Tensor) -> Tensor:
+        """Return contents in the style of others, not clamped."""
+        features = self.encode(content)
+        return self.decoder(adain_to(features, *feature_moments(self.encode(style))))
+
+
+def build_encoder(config: AdaINConfig) -> nn.Module:
+    """Return the encoder of a configuration with random weights."""
+    if config.backbone == "vgg19-normalised":
+        return vgg_normalised(4 if config.layer == "relu4_1" else 3)
+    features = importlib.import_module("styleaug.features")  # it needs torchvision
+    encoder: nn.Module = features.FeatureExtractor(config.backbone, [config.layer], weights=None)
+    return encoder
+
+
+def vgg_normalised(stage: int = 4) -> nn.Sequential:
+    """Return VGG-19 of AdaIN up to the first ReLU of a stage, with its published key numbers.
+
+    A 1 x 1 convolution maps colours to what the filters expect; every other convolution reflects
+    at the borders, and pooling rounds up.
+    """
+    layers: list[nn.Module] = [nn.Conv2d(3, 3, 1)]
+    inputs, level = 3, 1
+    for item in _VGG:
+        if item == "pool":
+            layers.append(nn.MaxPool2d(2, ceil_mode=True))
+            level += 1
+            continue
+        layers += [nn.ReflectionPad2d(1), nn.Conv2d(inputs, int(item), 3), nn.ReLU()]
+        inputs = int(item)
+        if level == stage:
+            break
+    return nn.Sequential(*layers)
+
+
+def build_decoder(channels: int, stride: int) -> nn.Sequential:
+    """Return the decoder of AdaIN with its published key numbers, or its last part.
+
+    Args:
+        channels: Channels of the features: 512 at stride 8, 256 at stride 4.
+        stride: Pixels per feature.
+    """
+    plan = _DECODER if stride == 8 else _DECODER[5:]
+    layers: list[nn.Module] = []
+    inputs = channels
+    for place, item in enumerate(plan, start=1):
+        if item == "up":
+            layers.append(nn.Upsample(scale_factor=2, mode="nearest"))
+            continue
+        layers += [nn.ReflectionPad2d(1), nn.Conv2d(inputs, int(item), 3)]
+        inputs = int(item)
+        if place < len(plan):
+            layers.append(nn.ReLU())
+    return nn.Sequential(*layers)
+
+
+def feature_moments(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Return means and deviations ``(B, C, 1, 1)`` as AdaIN takes them: unbiased, plus 1e-5."""
+    wide = features.float().flatten(2)
+    mean, std = wide.mean(dim=2), (wide.var(dim=2) + 1e-5).sqrt()
+    return mean[..., None, None], std[..., None, None]
+
+
+def adain_to(features: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Give features other means and deviations."""
+    own_mean, own_std = feature_moments(features)
+    gain = std / own_std
+    return features * gain.to(features.dtype) + (mean - own_mean * gain).to(features.dtype)

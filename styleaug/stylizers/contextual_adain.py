@@ -1,0 +1,98 @@
+"""contextual-adain: AdaIN whose decoder keeps content by the contextual loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from styleaug.stylizers.adain_network import (
+    AdaINConfig,
+    AdaINNetwork,
+    adain_to,
+    feature_moments,
+)
+from styleaug.stylizers.base import Maps, Precision, Stylizer
+from styleaug.weights import load_strictly, locate_weights, read_state_dict, weights_digest
+
+
+class ContextualAdaIN(Stylizer):
+    """Exchange means and deviations of encoder features, and decode.
+
+    ``alpha`` blends the features before they are decoded, as in AdaIN; ``alpha=0`` is the content
+    itself. A style code holds two numbers per feature channel.
+
+    Args:
+        weights: A file written by ``styleaug train contextual-adain``, or the decoder of AdaIN
+            (``decoder.pth``), a path or an ``https://`` address.
+        encoder: With a bare decoder: the encoder it belongs to (``vgg_normalised.pth``), likewise.
+        precision: "auto", "fp32", "bf16" or "fp16".
+        max_batch: Most images at once.
+
+    Raises:
+        FileNotFoundError: If a file does not exist.
+        ValueError: If no weights are given, or they do not fit.
+
+    Source:
+        Xu, Li & Shin, "Medical image processing with contextual style transfer", HCIS 10, 2020,
+        on the network of Huang & Belongie, ICCV 2017.
+    """
+
+    name = "contextual-adain"
+    multiple = 8
+    style_size = 512
+
+    def __init__(
+        self,
+        *,
+        weights: str | Path | None = None,
+        encoder: str | Path | None = None,
+        precision: Precision = "auto",
+        max_batch: int | None = None,
+    ) -> None:
+        super().__init__(precision=precision, max_batch=max_batch)
+        if weights is None:
+            raise ValueError(
+                "weights must be a file written by 'styleaug train contextual-adain' or the "
+                f"decoder of AdaIN, got {weights}: none are published with this package."
+            )
+        located = locate_weights(weights, ())
+        state = read_state_dict(located.path)
+        if not any(key.startswith("decoder.") for key in state):
+            state = _joined(state, encoder)
+        self.network = AdaINNetwork(_config(located.config))
+        wide = {name: tensor.float() for name, tensor in state.items()}
+        load_strictly(self.network, wide, origin=str(weights))
+        self.weights_id = weights_digest(wide)
+
+    def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
+        mean, std = feature_moments(self.network.encode(style))
+        return {"mean": mean, "std": std}
+
+    def _stylize(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
+        features = self.network.encode(content)
+        styled = adain_to(features, maps["mean"], maps["std"])
+        mixed = torch.lerp(features, styled, alpha.to(features.dtype).view(-1, 1, 1, 1))
+        return self.network.decoder(mixed)
+
+
+def _joined(decoder: Mapping[str, Tensor], encoder: str | Path | None) -> dict[str, Tensor]:
+    """Return the state of encoder and decoder from their published files."""
+    if encoder is None:
+        raise ValueError(
+            "encoder must name the file of the encoder (vgg_normalised.pth), got None and weights "
+            "that hold a decoder alone."
+        )
+    whole = read_state_dict(locate_weights(encoder, ()).path)
+    needed = AdaINNetwork(AdaINConfig()).encoder.state_dict()
+    part = {key: whole[key] for key in needed if key in whole}
+    named = {f"encoder.{key}": tensor for key, tensor in part.items()}
+    return named | {f"decoder.{key}": tensor for key, tensor in decoder.items()}
+
+
+def _config(config: Mapping[str, Any]) -> AdaINConfig:
+    known = {key: str(config[key]) for key in ("backbone", "layer") if key in config}
+    return AdaINConfig(**known)
