@@ -62,6 +62,7 @@ class AdaINNetwork(nn.Module):
         of its decoder.
 
     Example:
+        >>> import torch
         >>> network = AdaINNetwork(AdaINConfig())
         >>> network.decoder(network.encoder(torch.rand(1, 3, 64, 48))).shape
         torch.Size([1, 3, 64, 48])
