@@ -25,7 +25,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 _VGG_STAGES = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 _RESNETS = ("resnet50", "resnet101")
 _DENSENETS = ("densenet121", "densenet169", "densenet201")
-BACKBONES = (*_VGG_STAGES, *_RESNETS, *_DENSENETS)
+_EFFICIENTNETS = ("efficientnet_b0",)
+BACKBONES = (*_VGG_STAGES, *_RESNETS, *_DENSENETS, *_EFFICIENTNETS)
 
 
 class FeatureExtractor(nn.Module):
@@ -35,7 +36,7 @@ class FeatureExtractor(nn.Module):
         backbone: One of `BACKBONES`.
         layers: Names of the maps, in the order they come back. VGG: ``relu1_1`` ... ``relu5_4``
             and ``pool1`` ... ``pool5``. ResNet: ``layer1`` ... ``layer4``. DenseNet:
-            ``denseblock1`` ... ``denseblock4``.
+            ``denseblock1`` ... ``denseblock4``. EfficientNet: ``features0`` ... ``features8``.
         weights: "default" (torchvision's ImageNet weights, downloaded once), a file with
             torchvision's names, or None for random weights. A file may stop after the deepest
             layer that is asked for.
@@ -107,6 +108,8 @@ def _layer_ends(backbone: str) -> dict[str, int]:
         return {f"layer{n}": 3 + n for n in range(1, 5)}
     if backbone in _DENSENETS:
         return {f"denseblock{n}": 2 + 2 * n for n in range(1, 5)}
+    if backbone in _EFFICIENTNETS:
+        return {f"features{n}": n for n in range(9)}
     ends, index = {}, 0
     for stage, convolutions in enumerate(_VGG_STAGES[backbone], start=1):
         for number in range(1, convolutions + 1):
@@ -125,7 +128,7 @@ def _body(backbone: str, network: nn.Module) -> tuple[nn.Sequential, list[str]]:
     if backbone in _RESNETS:
         children = children[:-2]  # not the pooling and the classifier
     for module in parts.modules():
-        if isinstance(module, nn.ReLU):
+        if isinstance(module, nn.ReLU | nn.SiLU):
             module.inplace = False
     return nn.Sequential(*(child for _, child in children)), [prefix + n for n, _ in children]
 

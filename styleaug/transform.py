@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,8 @@ class StyleTransfer(nn.Module):
     the ``parameters()`` or ``state_dict()`` of a model that holds the transform.
 
     Args:
-        stylizer: A name of `list_stylizers`, or a `Stylizer`.
+        stylizer: A name of `list_stylizers`, or a `Stylizer`; None takes the one that encoded the
+            bank in ``styles``, or "micro".
         styles: Where the styles come from: "batch" (other images of the batch), a `StyleBank` or
             the path of a saved one, a folder, a list of files, images, or another source.
         weights: Weights of the stylizer, as in `create_stylizer`.
@@ -76,7 +78,7 @@ class StyleTransfer(nn.Module):
 
     def __init__(
         self,
-        stylizer: str | Stylizer = DEFAULT_STYLIZER,
+        stylizer: str | Stylizer | None = None,
         *,
         styles: Styles = "batch",
         weights: str | None = None,
@@ -106,8 +108,10 @@ class StyleTransfer(nn.Module):
         self.preserve_color = preserve_color
         self.seed = seed
         self._drawn = 0
+        if isinstance(styles, str | Path) and str(styles).endswith(".safetensors"):
+            styles = StyleBank.load(styles)
         self._lazy = LazyStylizer(
-            stylizer,
+            stylizer or _stylizer_of(styles),
             {"weights": weights, "mean": mean, "std": std, "max_batch": max_batch}
             | {"precision": None if precision == "auto" else precision}
             | dict(options or {}),
@@ -289,3 +293,8 @@ class StyleTransfer(nn.Module):
                 f"{params.fingerprint}. Styles from the batch replay on the whole batch only; use "
                 "a StyleBank to replay slices."
             )
+
+
+def _stylizer_of(styles: Styles) -> str:
+    """Return the name of the stylizer that encoded a bank, or the default one."""
+    return styles.code.stylizer if isinstance(styles, StyleBank) else DEFAULT_STYLIZER

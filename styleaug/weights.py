@@ -141,7 +141,7 @@ def parse_hub_reference(text: str, file: str = "model.safetensors") -> Weights:
 
 
 def fetch(weights: Weights) -> Path:
-    """Return the file of a record from the Hub's cache, downloading it once if need be.
+    """Return the file of a record: this package's, or the Hub's cache, downloading it once.
 
     ``HF_HUB_OFFLINE``, ``HF_HOME`` and the rest of the Hub's settings are honoured.
 
@@ -150,7 +150,8 @@ def fetch(weights: Weights) -> Path:
             the file, its address and the way without a network.
         ValueError: If the file is not the one that was published.
     """
-    path = Path(_hub_file(weights, weights.file))
+    packaged = Path(__file__).parent / "stylizers" / "data" / weights.file
+    path = packaged if weights.repository is None else Path(_hub_file(weights, weights.file))
     check_file(path, weights)
     return path
 
@@ -177,6 +178,8 @@ def fetch_address(address: str) -> Path:
 
 def fetch_config(weights: Weights) -> dict[str, Any]:
     """Return the ``config.json`` beside a file on the Hub; empty if there is none."""
+    if weights.repository is None:
+        return {}
     try:
         return read_config(Path(_hub_file(weights, "config.json")).parent)
     except FileNotFoundError:

@@ -106,7 +106,8 @@ def test_ranks_share_the_files_and_agree(folder, style, tmp_path, monkeypatch):
         assert main([*base, str(tmp_path / "two"), "--skip-existing"]) == 0
     for path in find_images([tmp_path / "one"]):
         twin = tmp_path / "two" / path.relative_to(tmp_path / "one")
-        assert np.array_equal(read_image(twin).pixels, read_image(path).pixels)
+        one, two = (read_image(p).pixels.astype(int) for p in (path, twin))
+        assert abs(one - two).max() <= 2  # networks round differently in batches of other sizes
 
 
 def test_broken_files_are_named_and_the_rest_is_done(folder, style, tmp_path, capsys):
@@ -183,7 +184,7 @@ def test_contents_can_be_resized(folder, style, tmp_path):
         (["--batch-size", "0"], "--batch-size must be at least 1"),
         (["--grid", "grid.gif"], "--grid must be"),
         (["--style", "nowhere"], "nowhere"),
-        (["--weights", "x"], "has no weights"),
+        (["--stylizer", "colorist", "--weights", "x"], "has no weights"),
     ],
 )
 def test_wrong_arguments_are_one_line_and_status_2(folder, style, tmp_path, capsys, change, words):

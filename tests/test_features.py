@@ -87,4 +87,4 @@ def test_wrong_names_and_weights_are_refused(tmp_path):
     save_tensors({"features.0.weight": torch.zeros(64, 3, 5, 5)}, path, {})
     with pytest.raises(ValueError, match=r"lacks \['features.0.bias'\].*features.0.weight"):
         FeatureExtractor("vgg19", ["relu1_1"], weights=path)
-    assert len(BACKBONES) == 7
+    assert len(BACKBONES) == 8

@@ -14,7 +14,6 @@ from styleaug.adapters._volume import ChannelMode, Layout, stylize_array
 from styleaug.bank import StyleBank
 from styleaug.params import StyleParams
 from styleaug.styles import Styles
-from styleaug.stylizers import DEFAULT_STYLIZER
 from styleaug.stylizers.base import Precision
 from styleaug.transform import StyleTransfer as CoreStyleTransfer
 
@@ -39,7 +38,7 @@ class RandStyleTransfer(RandomizableTransform, InvertibleTransform):
     ``TestTimeAugmentation`` work.
 
     Args:
-        stylizer: A name of `list_stylizers`.
+        stylizer: A name of `list_stylizers`; None takes that of the bank, or "micro".
         styles: A folder, a list of files, the path of a saved bank, a bank, or images.
         prob: Probability of the transform.
         alpha: Stylization strength, one number or a range: 0 keeps the content, 1 is full style.
@@ -71,7 +70,7 @@ class RandStyleTransfer(RandomizableTransform, InvertibleTransform):
 
     def __init__(
         self,
-        stylizer: str = DEFAULT_STYLIZER,
+        stylizer: str | None = None,
         styles: Styles = "batch",
         prob: float = 0.1,
         alpha: float | Sequence[float] = 1.0,
@@ -174,7 +173,7 @@ class StyleTransfer(InvertibleTransform):
 
     def __init__(
         self,
-        stylizer: str = DEFAULT_STYLIZER,
+        stylizer: str | None = None,
         styles: Styles = "batch",
         style: int = 0,
         alpha: float = 1.0,

@@ -16,7 +16,6 @@ from styleaug.adapters._inline import bank_from_text, bank_to_text
 from styleaug.adapters._seeding import WorkerStream, check_worker, draw_from
 from styleaug.bank import StyleBank
 from styleaug.styles import Styles
-from styleaug.stylizers import DEFAULT_STYLIZER
 from styleaug.stylizers.base import Precision
 from styleaug.transform import StyleTransfer as CoreStyleTransfer
 
@@ -54,7 +53,7 @@ class StyleTransfer(ImageOnlyTransform):
     host does not see to; a run repeats under ``torch.manual_seed`` and the seed of ``Compose``.
 
     Args:
-        stylizer: A name of `list_stylizers`.
+        stylizer: A name of `list_stylizers`; None takes that of the bank, or "micro".
         styles: A folder, a list of files, the path of a saved bank, a bank, or arrays. A pipeline
             built from arrays is serialised with its encoded styles, up to 1 MB of them.
         weights: Weights of the stylizer.
@@ -86,7 +85,7 @@ class StyleTransfer(ImageOnlyTransform):
     class InitSchema(BaseTransformInitSchema):
         """Types of the arguments; their values are checked by the core."""
 
-        stylizer: str
+        stylizer: str | None
         styles: Any
         weights: str | None
         alpha: float | tuple[float, float]
@@ -101,7 +100,7 @@ class StyleTransfer(ImageOnlyTransform):
 
     def __init__(
         self,
-        stylizer: str = DEFAULT_STYLIZER,
+        stylizer: str | None = None,
         styles: Styles = "batch",
         weights: str | None = None,
         alpha: float | tuple[float, float] = 1.0,

@@ -12,7 +12,6 @@ from styleaug.adapters._monai_array import MAX_SEED, RandStyleTransfer, StyleTra
 from styleaug.adapters._seeding import WorkerStream
 from styleaug.adapters._volume import ChannelMode
 from styleaug.styles import Styles
-from styleaug.stylizers import DEFAULT_STYLIZER
 from styleaug.stylizers.base import Precision
 
 try:
@@ -71,7 +70,7 @@ class RandStyleTransferd(RandomizableTransform, MapTransform, InvertibleTransfor
     def __init__(
         self,
         keys: KeysCollection,
-        stylizer: str = DEFAULT_STYLIZER,
+        stylizer: str | None = None,
         styles: Styles = "batch",
         prob: float = 0.1,
         alpha: float | Sequence[float] = 1.0,
@@ -173,7 +172,7 @@ class StyleTransferd(MapTransform, InvertibleTransform):
     def __init__(
         self,
         keys: KeysCollection,
-        stylizer: str = DEFAULT_STYLIZER,
+        stylizer: str | None = None,
         styles: Styles = "batch",
         style: int = 0,
         alpha: float = 1.0,

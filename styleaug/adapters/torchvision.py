@@ -15,7 +15,6 @@ from styleaug.adapters._host import missing_host
 from styleaug.adapters.loader import StyleLoader
 from styleaug.params import StyleParams
 from styleaug.styles import Styles
-from styleaug.stylizers import DEFAULT_STYLIZER
 from styleaug.stylizers.base import Precision, Stylizer
 from styleaug.transform import StyleTransfer as CoreStyleTransfer
 
@@ -40,7 +39,8 @@ class StyleTransfer(v2.Transform):
     images of a batch draw their own, a video draws once. Place it before ``v2.Normalize``.
 
     Args:
-        stylizer: A name of `list_stylizers`, or a `Stylizer`.
+        stylizer: A name of `list_stylizers`, or a `Stylizer`; None takes that of the bank, or
+            "micro".
         styles: As in `styleaug.StyleTransfer`; single samples need a bank, a folder or images.
         weights: Weights of the stylizer.
         alpha: Stylization strength, one number or a range: 0 keeps the content, 1 is full style.
@@ -74,7 +74,7 @@ class StyleTransfer(v2.Transform):
 
     def __init__(
         self,
-        stylizer: str | Stylizer = DEFAULT_STYLIZER,
+        stylizer: str | Stylizer | None = None,
         *,
         styles: Styles = "batch",
         weights: str | None = None,

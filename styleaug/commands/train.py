@@ -47,6 +47,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--precision", choices=PRECISIONS)
     add("--accelerator", choices=["auto", "cpu", "cuda"])
     add("--learning-rate", type=float, metavar="X")
+    add("--start", metavar="FILE", help="weights to start from instead of random ones")
     add("--features", metavar="FILE", help="weights of the perceptual backbone (torchvision's)")
     for name, text in _NUMBERS.items():
         add(f"--{name.replace('_', '-')}", type=int, metavar="N", help=text)

@@ -118,7 +118,7 @@ def load_model(name: str, device: str) -> Callable[[Tensor], Any]:
 
 
 def _build(options: argparse.Namespace, bank: StyleBank, device: str) -> StyleTTA:
-    name = options.stylizer or bank.code.source.partition(":")[0]
+    name = options.stylizer or bank.code.stylizer
     stylizer = create_stylizer(name, weights=options.weights).to(device)
     guard = None if options.keep_edges is None else KeepsEdges(options.keep_edges)
     return StyleTTA(

@@ -14,9 +14,11 @@ from styleaug.stylizers.colorist import Colorist
 from styleaug.stylizers.contextual_adain import ContextualAdaIN
 from styleaug.stylizers.fda import FourierDomainAdaptation
 from styleaug.stylizers.histogram import HistogramMatching
-from styleaug.stylizers.micro import Micro
+from styleaug.stylizers.micro import PACKAGED, Micro
 from styleaug.stylizers.mkl import MongeKantorovich
+from styleaug.stylizers.rast import RAST
 from styleaug.stylizers.reinhard import Reinhard
+from styleaug.stylizers.style_kernel import StyleKernel
 from styleaug.stylizers.stylizing_vit import load_stylizing_vit
 from styleaug.weights import Weights
 
@@ -52,7 +54,7 @@ class StylizerEntry:
     weights: tuple[Weights, ...] = ()
 
 
-DEFAULT_STYLIZER = "colorist"
+DEFAULT_STYLIZER = "micro"
 """The stylizer of ``StyleTransfer()`` and of the command line."""
 
 _NO_WEIGHTS = "Apache-2.0 (no weights)"
@@ -75,13 +77,29 @@ STYLIZERS: dict[str, StylizerEntry] = {
     ),
 }
 STYLIZERS["micro"] = StylizerEntry(
-    Micro, "colour and fine texture, place by place", "Apache-2.0 (train your own)", "this package"
+    Micro,
+    "colour, and contrast at every scale",
+    "Apache-2.0; weights CC BY 4.0",
+    "this package",
+    weights=PACKAGED,
 )
 STYLIZERS["contextual-adain"] = StylizerEntry(
     ContextualAdaIN,
     "statistics of deep features",
     "Apache-2.0 (train your own, or AdaIN's)",
     "Xu, Li & Shin 2020; Huang & Belongie 2017",
+)
+STYLIZERS["rast"] = StylizerEntry(
+    RAST,
+    "texture and colour, by attention at two scales",
+    "Apache-2.0 (train your own, or RAST's)",
+    "Ma et al. 2023; Karatyshchev & Kitov",
+)
+STYLIZERS["style-kernel"] = StylizerEntry(
+    StyleKernel,
+    "texture and colour, by kernels for every place",
+    "Apache-2.0 (train your own)",
+    "Xu, Long & Nie 2023",
 )
 STYLIZERS |= {
     f"stylizing-vit-{size}": StylizerEntry(

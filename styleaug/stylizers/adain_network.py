@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from styleaug._checks import check_choice
+from styleaug.stylizers.encoders import build_encoder
 
-_VGG: tuple[int | str, ...] = (64, 64, "pool", 128, 128, "pool", 256, 256, 256, 256, "pool", 512)
 _DECODER: tuple[int | str, ...] = (256, "up", 256, 256, 256, 128, "up", 128, 64, "up", 64, 3)
 _LAYERS = {
     "vgg19-normalised": {"relu3_1": (256, 4), "relu4_1": (512, 8)},
@@ -64,15 +63,14 @@ class AdaINNetwork(nn.Module):
     Example:
         >>> import torch
         >>> network = AdaINNetwork(AdaINConfig())
-        >>> network.decoder(network.encoder(torch.rand(1, 3, 64, 48))).shape
+        >>> network.decoder(network.encode(torch.rand(1, 3, 64, 48))).shape
         torch.Size([1, 3, 64, 48])
     """
 
     def __init__(self, config: AdaINConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = build_encoder(config)
-        self.encoder.requires_grad_(False).eval()
+        self.encoder = build_encoder(config.backbone, [config.layer])
         self.decoder = build_decoder(*config.shape)
 
     def train(self, mode: bool = True) -> AdaINNetwork:
@@ -83,42 +81,13 @@ class AdaINNetwork(nn.Module):
 
     def encode(self, image: Tensor) -> Tensor:
         """Return the features ``(B, C, h, w)`` of images ``(B, 3, H, W)`` in [0, 1]."""
-        features = self.encoder(image)
-        return features[0] if isinstance(features, list) else features
+        features: Tensor = self.encoder(image)[0]
+        return features
 
     def forward(self, content: Tensor, style: Tensor) -> Tensor:
         """Return contents in the style of others, not clamped."""
         features = self.encode(content)
         return self.decoder(adain_to(features, *feature_moments(self.encode(style))))
-
-
-def build_encoder(config: AdaINConfig) -> nn.Module:
-    """Return the encoder of a configuration with random weights."""
-    if config.backbone == "vgg19-normalised":
-        return vgg_normalised(4 if config.layer == "relu4_1" else 3)
-    features = importlib.import_module("styleaug.features")  # it needs torchvision
-    encoder: nn.Module = features.FeatureExtractor(config.backbone, [config.layer], weights=None)
-    return encoder
-
-
-def vgg_normalised(stage: int = 4) -> nn.Sequential:
-    """Return VGG-19 of AdaIN up to the first ReLU of a stage, with its published key numbers.
-
-    A 1 x 1 convolution maps colours to what the filters expect; every other convolution reflects
-    at the borders, and pooling rounds up.
-    """
-    layers: list[nn.Module] = [nn.Conv2d(3, 3, 1)]
-    inputs, level = 3, 1
-    for item in _VGG:
-        if item == "pool":
-            layers.append(nn.MaxPool2d(2, ceil_mode=True))
-            level += 1
-            continue
-        layers += [nn.ReflectionPad2d(1), nn.Conv2d(inputs, int(item), 3), nn.ReLU()]
-        inputs = int(item)
-        if level == stage:
-            break
-    return nn.Sequential(*layers)
 
 
 def build_decoder(channels: int, stride: int) -> nn.Sequential:

@@ -155,6 +155,24 @@ class Stylizer(nn.Module):
         strengths = _alpha_vector(alpha, len(content), content)
         return self.grid_checked(content, style_code.to(content.device), strengths)
 
+    def restore(self, stylized: Tensor, content: Tensor) -> Tensor:
+        """Bring stylized images back to the style of their contents.
+
+        What comes back differs from the content by what stylization lost. RAST is trained so that
+        little is; of any stylizer it is a check.
+
+        Args:
+            stylized: float ``(B, 3, H, W)`` in [0, 1].
+            content: float ``(B, 3, H, W)`` in [0, 1], what they were made from.
+
+        Returns:
+            float ``(B, 3, H, W)`` in [0, 1].
+
+        Source:
+            Ma et al., "RAST", WACV 2023: the content restored through the stylized image.
+        """
+        return self.stylize(stylized, self.encode_style(content))
+
     @torch.no_grad()
     def forward(self, content: Tensor, style_code: StyleCode, alpha: Tensor) -> Tensor:
         """Stylize what was checked before (`stylize` without the checks): B codes, ``(B,)``."""

@@ -41,6 +41,11 @@ class StyleCode:
         if len(set(counts.values())) != 1:
             raise ValueError(f"maps must share their first dimension, got {counts}.")
 
+    @property
+    def stylizer(self) -> str:
+        """Name of the stylizer that made the code."""
+        return self.source.partition(":")[0]
+
     def __len__(self) -> int:
         return next(iter(self.maps.values())).shape[0]
 

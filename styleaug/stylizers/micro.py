@@ -4,28 +4,49 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from styleaug.stylizers.base import Maps, Precision, Stylizer
 from styleaug.stylizers.micro_network import MicroNetwork
-from styleaug.weights import load_strictly, read_state_dict, weights_digest
+from styleaug.weights import (
+    Weights,
+    load_strictly,
+    locate_weights,
+    read_state_dict,
+    weights_digest,
+)
+
+PACKAGED = (
+    Weights(
+        "medical",
+        "micro.safetensors",
+        "CC BY 4.0",
+        "stained nuclei, blood smears, skin, chest X-rays, CT, photographs",
+        sha256="3efdb5eb1cc84077cb74a99ce2d8d69cdba5bdd47e79a68e439ed876c4d4e38b",
+        size=1830520,
+    ),
+)
+"""The weights that ship with the package; their card lies beside them in ``data``."""
 
 
 class Micro(Stylizer):
     """Colours and contrast at every scale, place by place, as a small network says.
 
     The style enters as statistics, as in AdaIN, so a bank holds two hundred numbers per style and
-    no image. All statistics are taken over the whole image, so there are no
-    tiles and no seams: 4096 x 4096 pixels go through at once. ``alpha`` blends the images.
+    no image. All statistics are taken over the whole image, so there are no tiles and no seams:
+    4096 x 4096 pixels go through at once. ``alpha`` blends the images. Grey in a grey style stays
+    grey exactly.
 
     Args:
-        weights: A file written by ``styleaug train micro``. No weights are published yet.
+        weights: "medical", which ships with the package, or a file written by
+            ``styleaug train micro``.
         precision: "auto", "fp32", "bf16" or "fp16".
         max_batch: Most images at once.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If no weights are given, or they do not fit.
+        ValueError: If the weights do not fit.
 
     Source:
         In the family of AdaIN (Huang & Belongie, ICCV 2017). Bands that keep their place and get
@@ -33,10 +54,11 @@ class Micro(Stylizer):
         affine colour transform is that of bilateral learning (Gharbi et al., SIGGRAPH 2017).
 
     Example:
-        >>> Micro(weights="nowhere.safetensors")
-        Traceback (most recent call last):
-        ...
-        FileNotFoundError: weights must be a file that exists, got 'nowhere.safetensors'.
+        >>> import torch
+        >>> stylizer = Micro()
+        >>> code = stylizer.encode_style(torch.rand(1, 3, 64, 64))
+        >>> stylizer.stylize(torch.rand(2, 3, 50, 70), code).shape
+        torch.Size([2, 3, 50, 70])
     """
 
     name = "micro"
@@ -45,17 +67,12 @@ class Micro(Stylizer):
     def __init__(
         self,
         *,
-        weights: str | None = None,
+        weights: str | Path = "medical",
         precision: Precision = "auto",
         max_batch: int | None = None,
     ) -> None:
         super().__init__(precision=precision, max_batch=max_batch)
-        if weights is None:
-            raise ValueError(
-                f"weights must be a file written by 'styleaug train micro', got {weights}: "
-                "none are published yet."
-            )
-        self.network, path = MicroNetwork(), Path(weights)
+        self.network, path = MicroNetwork(), locate_weights(weights, PACKAGED).path
         state = {name: tensor.float() for name, tensor in read_state_dict(path).items()}
         load_strictly(self.network, state, origin=str(path))
         self.weights_id = weights_digest(state)
@@ -65,5 +82,17 @@ class Micro(Stylizer):
         return self.network.encode_style(style[..., :height, :width])
 
     def _stylize(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
-        stylized = self.network(content, **maps)
-        return content.lerp(stylized.float(), alpha.view(-1, 1, 1, 1))
+        stylized = self.network(content, **maps).float()
+        grey = _is_grey(maps["mean"]) & _is_grey(maps["std"])
+        if bool(grey.any()):
+            grey = (grey & _is_grey(content)).view(-1, 1, 1, 1)
+            stylized = torch.where(grey, stylized.mean(dim=1, keepdim=True), stylized)
+        return content.lerp(stylized, alpha.view(-1, 1, 1, 1))
+
+
+def _is_grey(image: Tensor) -> Tensor:
+    """Return which images ``(B, 3, H, W)`` have three equal channels."""
+    return (image.amax(dim=1) - image.amin(dim=1)).flatten(1).amax(dim=1) < _GREY
+
+
+_GREY = 1e-4

@@ -39,6 +39,7 @@ class TrainConfig:
         checkpoint_every: Steps between checkpoints.
         log_every: Steps between scalars.
         images_every: Steps between image grids.
+        start: File of weights to start from instead of random ones; empty for none.
         features: File with the weights of the perceptual backbone; empty downloads torchvision's.
         weights: Loss weights by name, in place of the recipe's own.
         options: Further settings of the recipe.
@@ -72,6 +73,7 @@ class TrainConfig:
     checkpoint_every: int = 500
     log_every: int = 20
     images_every: int = 500
+    start: str = ""
     features: str = ""
     weights: Mapping[str, float] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -165,6 +165,39 @@ def edge_loss(output: Tensor, content: Tensor, *, scales: int = 4) -> Tensor:
     return torch.stack(terms).mean()
 
 
+def flatness_loss(output: Tensor, content: Tensor, *, scales: int = 5) -> Tensor:
+    """Return how much steeper the output is than the content's own slopes explain.
+
+    At every place and scale the output's slope may be three times the content's, scaled by the
+    ratio of their mean slopes; what is above is a blotch, a frame or a halo.
+
+    Args:
+        output: ``(B, 3, H, W)``.
+        content: ``(B, 3, H, W)``.
+        scales: How many; each halves the images.
+
+    Example:
+        >>> image = torch.rand(1, 3, 32, 32)
+        >>> flatness_loss(0.5 * image, image).item()
+        0.0
+    """
+    terms = []
+    for _ in range(scales):
+        found, own = _slopes(output), _slopes(content)
+        means = [slope.mean(dim=(1, 2), keepdim=True) for slope in (found, own)]
+        gain = (means[0] / means[1].clamp_min(1e-4)).detach()
+        terms.append(F.relu(found - 3.0 * gain * own).mean())
+        output, content = (F.avg_pool2d(image, 2) for image in (output, content))
+    return torch.stack(terms).mean()
+
+
+def _slopes(image: Tensor) -> Tensor:
+    """Return the steepest channel's difference to the right and below, ``(B, H - 1, W - 1)``."""
+    right = image[..., :-1, 1:] - image[..., :-1, :-1]
+    below = image[..., 1:, :-1] - image[..., :-1, :-1]
+    return (right.abs() + below.abs()).amax(dim=1)
+
+
 def range_loss(image: Tensor) -> Tensor:
     """Return the mean squared distance of the pixels from [0, 1].
 

@@ -22,7 +22,7 @@ from styleaug.training.config import TrainConfig
 from styleaug.training.data import PairDataset, pair_loader
 from styleaug.training.recipes import RECIPES, Recipe
 from styleaug.training.recipes.base import Phase
-from styleaug.weights import save_tensors
+from styleaug.weights import load_strictly, read_state_dict, save_tensors
 
 CHECKPOINT = "last.ckpt"
 PHASES: tuple[Phase, Phase] = ("generator", "discriminator")
@@ -66,7 +66,10 @@ class Trainer:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / "config.toml").write_text(config.to_toml(), encoding="utf-8")
         recipe = RECIPES[config.recipe](config)
-        nets = [net for net in (recipe.generator(), recipe.discriminator()) if net is not None]
+        if config.start:
+            weights = {key: value.float() for key, value in read_state_dict(config.start).items()}
+            load_strictly(recipe.generator(), weights, origin=config.start)
+        nets = [net for net in (recipe.trained(), recipe.discriminator()) if net is not None]
         made = [_optimizer(net, config) for net in nets]
         model, *optimizers = fabric.setup(recipe.to(memory_format=torch.channels_last), *made)
         step = self._restore(recipe, optimizers)
@@ -112,7 +115,7 @@ class Trainer:
         parts = [next(batches) for _ in range(self.config.accumulate)]
         self.skipped += sum(int(batch["skipped"].sum()) for batch in parts)
         losses: dict[str, Tensor] = {}
-        ratio = recipe.discriminator_steps
+        ratio = recipe.discriminator_steps if len(optimizers) > 1 else 0
         for turn in range(math.floor((step + 1) * ratio) - math.floor(step * ratio)):
             losses |= self._update(fabric, model, recipe, optimizers, 1, parts, (step, turn + 1))
         return losses | self._update(fabric, model, recipe, optimizers, 0, parts, (step, 0))
@@ -137,7 +140,11 @@ class Trainer:
                 total = recipe.weigh(losses)
                 _check_finite(total, losses, self.folder)
                 fabric.backward(total / len(parts))
-        fabric.clip_gradients(model, optimizers[which], max_norm=self.config.clip)
+        norm = fabric.clip_gradients(
+            model, optimizers[which], max_norm=self.config.clip, error_if_nonfinite=False
+        )
+        if self.config.precision != "16-mixed":  # its scaler skips such a step, and scales less
+            _check_finite(norm, losses, self.folder, "the gradient")
         optimizers[which].step()
         for optimizer in optimizers:  # a phase leaves gradients in the other network, too
             optimizer.zero_grad(set_to_none=True)
@@ -181,7 +188,7 @@ class Trainer:
             return 0
         state = torch.load(path, map_location="cpu", weights_only=True)
         discriminator = recipe.discriminator()
-        recipe.generator().load_state_dict(state["generator"], strict=True)
+        recipe.trained().load_state_dict(state["generator"], strict=True)
         if discriminator is not None:
             discriminator.load_state_dict(state["discriminator"], strict=True)
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
@@ -196,7 +203,7 @@ class Trainer:
         if fabric.is_global_zero:
             discriminator = recipe.discriminator()
             state = {
-                "generator": recipe.generator().state_dict(),
+                "generator": recipe.trained().state_dict(),
                 "discriminator": {} if discriminator is None else discriminator.state_dict(),
                 "optimizers": [optimizer.state_dict() for optimizer in optimizers],
                 "step": step,
@@ -268,19 +275,24 @@ def _check_folder(folder: Path, config: TrainConfig, resume: bool) -> None:
         raise ValueError(f"a resumed run must keep its settings, {changed} differ from {path}.")
 
 
-_FIXED = ("recipe", "batch_size", "accumulate", "size", "seed", "steps", "learning_rate", "weights")
+_FIXED = (
+    *("recipe", "batch_size", "accumulate", "size", "seed", "steps", "learning_rate", "weights"),
+    *("start", "options"),
+)
 
 
 def _seed(*numbers: int) -> None:
     torch.manual_seed(int(id_keys(0, ["-".join(map(str, numbers))])[0]))
 
 
-def _check_finite(total: Tensor, losses: Mapping[str, Tensor], folder: Path) -> None:
-    if not bool(torch.isfinite(total)):
+def _check_finite(
+    number: Tensor, losses: Mapping[str, Tensor], folder: Path, name: str = "the loss"
+) -> None:
+    if not bool(torch.isfinite(number)):
         values = {name: float(loss.detach()) for name, loss in losses.items()}
         raise FloatingPointError(
-            f"the loss is not finite: {values}. The last good checkpoint is in {str(folder)!r}; "
-            "lower learning_rate, or use precision '32-true'."
+            f"{name} is not finite, losses are {values}. The last good checkpoint is in "
+            f"{str(folder)!r}; lower learning_rate, or use precision '32-true'."
         )
 
 

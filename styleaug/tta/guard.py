@@ -68,5 +68,5 @@ class Restores:
 
     def __call__(self, stylized: Tensor, content: Tensor) -> Tensor:
         """Return which views are accepted."""
-        restored = self.stylizer.stylize(stylized, self.stylizer.encode_style(content))
+        restored = self.stylizer.restore(stylized, content)
         return ssim(restored, content) >= self.threshold

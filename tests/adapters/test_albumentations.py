@@ -83,7 +83,7 @@ def test_a_batch_goes_through_at_once_in_one_style(images, monkeypatch):
 
 def test_a_volume_takes_its_statistics_as_a_whole(images):
     volume = np.stack([images[0] // 2, images[0] // 2 + 100])
-    out = A.Compose([StyleTransfer(styles=images[1:2], p=1.0)])(volume=volume)["volume"]
+    out = A.Compose([StyleTransfer("colorist", styles=images[1:2], p=1.0)])(volume=volume)["volume"]
     assert out.shape == volume.shape
     # slice by slice, both would end at the style's mean; as a volume they keep their order
     assert out[1].mean() > out[0].mean() + 20

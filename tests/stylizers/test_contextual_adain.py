@@ -10,15 +10,15 @@ from styleaug.stylizers.adain_network import (
     AdaINConfig,
     AdaINNetwork,
     build_decoder,
-    vgg_normalised,
 )
+from styleaug.stylizers.encoders import VGGNormalised
 from styleaug.weights import save_tensors
 
 
 def _published(folder):
     """Files with the published keys: the whole encoder of 17 convolutions, and the decoder."""
     torch.manual_seed(3)
-    encoder = vgg_normalised(4)
+    encoder = VGGNormalised(["relu4_1"])
     for part in encoder:
         if isinstance(part, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(part.weight)
@@ -91,7 +91,7 @@ def test_published_files_give_what_plain_adain_gives(files, alpha):
 
 
 def test_parameter_counts_are_the_published_ones():
-    assert sum(p.numel() for p in vgg_normalised(4).parameters()) == 3_505_740
+    assert sum(p.numel() for p in VGGNormalised(["relu4_1"]).parameters()) == 3_505_740
     assert sum(p.numel() for p in build_decoder(512, 8).parameters()) == 3_505_219
     keys = {name.partition(".")[0] for name in build_decoder(512, 8).state_dict()}
     assert keys == {"1", "5", "8", "11", "14", "18", "21", "25", "28"}

@@ -4,6 +4,7 @@ A new row of STYLIZERS is tested by itself. A network too large for a test run, 
 a download, gets small random weights in ``BUILDERS``.
 """
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from styleaug import StyleBank, StyleCode, StyleTransfer, create_stylizer, list_
 from styleaug.stylizers import STYLIZERS, Stylizer
 from styleaug.stylizers.adain_network import AdaINConfig, AdaINNetwork
 from styleaug.stylizers.micro_network import MicroNetwork
+from styleaug.stylizers.rast_network import RASTConfig, RASTNetwork
+from styleaug.stylizers.style_kernel_network import StyleKernelConfig, StyleKernelNetwork
 from styleaug.stylizers.stylizing_vit import StylizingViT
 from styleaug.stylizers.stylizing_vit_network import StylizingViTNetwork, ViTConfig
 from styleaug.weights import save_tensors
@@ -36,20 +39,37 @@ def _random_micro():
         return create_stylizer("micro", weights=str(path))
 
 
-def _random_adain():
-    torch.manual_seed(0)
-    network = AdaINNetwork(AdaINConfig("vgg19-normalised", "relu3_1"))
+def _saved(name, network, config, **options):
+    """A stylizer from files that hold a random network."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "adain.safetensors"
+        path = Path(folder) / "model.safetensors"
         save_tensors(network.state_dict(), path, {})
-        config = '{"backbone": "vgg19-normalised", "layer": "relu3_1"}'
-        (Path(folder) / "config.json").write_text(config)
-        return create_stylizer("contextual-adain", weights=str(path))
+        (Path(folder) / "config.json").write_text(json.dumps(config))
+        return create_stylizer(name, weights=str(path), **options)
+
+
+def _random_adain():
+    config = {"backbone": "vgg19-normalised", "layer": "relu3_1"}
+    return _saved("contextual-adain", AdaINNetwork(AdaINConfig(**config)), config)
+
+
+def _random_rast():
+    config = {"backbone": "vgg19-normalised", "layer": "relu3_1"}
+    return _saved("rast", RASTNetwork(RASTConfig(**config)), config, style_size=48)
+
+
+def _random_kernels():
+    config = {"backbone": "vgg19", "layer": "relu3_1"}
+    network = StyleKernelNetwork(StyleKernelConfig(**config))
+    torch.nn.init.normal_(network.predictor.layers[-1].weight, std=0.02)
+    return _saved("style-kernel", network, config, style_size=48)
 
 
 BUILDERS = {
     "contextual-adain": _random_adain,
     "micro": _random_micro,
+    "rast": _random_rast,
+    "style-kernel": _random_kernels,
     "stylizing-vit-tiny": lambda: _small_vit("stylizing-vit-tiny", "fit"),
     "stylizing-vit-small": lambda: _small_vit("stylizing-vit-small", "224"),
     "stylizing-vit-base": lambda: _small_vit("stylizing-vit-base", "tile"),

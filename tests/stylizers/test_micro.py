@@ -4,6 +4,11 @@ import pytest
 import torch
 
 from styleaug import create_stylizer
+from styleaug._files import read_image
+from styleaug._image import as_batch, to_content
+from styleaug.functional import edge_correlation
+from styleaug.samples import sample_images
+from styleaug.stylizers.micro import PACKAGED
 from styleaug.stylizers.micro_network import (
     MicroNetwork,
     apply_field,
@@ -75,6 +80,42 @@ def test_every_parameter_takes_part(network):
     assert [name for name in idle if not name.endswith("bias")] == []
 
 
-def test_weights_are_asked_for():
-    with pytest.raises(ValueError, match="styleaug train micro"):
-        create_stylizer("micro")
+def test_the_weights_that_ship_are_the_recorded_ones(tmp_path):
+    (record,) = PACKAGED
+    stylizer = create_stylizer("micro")
+    assert stylizer.weights_id == create_stylizer("micro", weights="medical").weights_id
+    assert record.size < 2_500_000
+    with pytest.raises(ValueError, match="'medical'"):
+        create_stylizer("micro", weights="photographs")
+
+
+def test_it_comes_closer_to_the_style_than_colour_statistics_and_keeps_edges():
+    images = [to_content(as_batch(read_image(path).pixels)[0]) for path in sample_images()]
+    distances, kept = {"micro": [], "colorist": []}, []
+    for name, found in distances.items():
+        stylizer = create_stylizer(name)
+        for content in images:
+            for style in images:
+                output = stylizer.stylize(content, stylizer.encode_style(style))
+                (bands, _), (wanted, _) = laplacian_pyramid(output), laplacian_pyramid(style)
+                gaps = [
+                    (strength(a) / strength(b)).log().abs().mean()
+                    for a, b in zip(bands, wanted, strict=True)
+                ]
+                found.append(sum(gaps).item())
+                if name == "micro":
+                    kept.append(edge_correlation(output, content).item())
+    assert sum(distances["micro"]) < 0.8 * sum(distances["colorist"])
+    assert sum(kept) / len(kept) > 0.85
+
+
+def test_grey_stays_grey_and_own_style_changes_little():
+    stylizer = create_stylizer("micro")
+    grey = torch.rand(2, 1, 64, 64).expand(-1, 3, -1, -1)
+    code = stylizer.encode_style(grey.flip(0))
+    output = stylizer.stylize(grey, code)
+    assert (output - output[:, :1]).abs().max() == 0
+    for path in sample_images():
+        image = to_content(as_batch(read_image(path).pixels)[0])
+        own = stylizer.stylize(image, stylizer.encode_style(image))
+        assert (own - image).abs().mean() < 0.03

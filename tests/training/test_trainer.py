@@ -19,7 +19,7 @@ from styleaug.training.data import PairDataset
 from styleaug.training.losses import lsgan_loss
 from styleaug.training.recipes import RECIPES
 from styleaug.training.recipes.micro import grey_loss, jitter_style
-from styleaug.weights import save_tensors
+from styleaug.weights import read_state_dict, save_tensors
 
 pytestmark = pytest.mark.filterwarnings("ignore:skipped .*:UserWarning")
 
@@ -128,6 +128,29 @@ def test_a_loss_that_is_not_finite_stops_the_run(material, tmp_path, monkeypatch
     state = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
     assert state["step"] == 3
     assert all(tensor.isfinite().all() for tensor in state["generator"].values())
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run(material, tmp_path, monkeypatch):
+    forward = RECIPES["micro"].forward
+
+    def breaks(self, content, style, phase):
+        losses = forward(self, content, style, phase)
+        zero = 0.0 * next(self.network.parameters()).sum()
+        return {**losses, "range": losses["range"] + zero.sqrt()}  # finite, with an infinite slope
+
+    monkeypatch.setattr(RECIPES["micro"], "forward", breaks)
+    with pytest.raises(FloatingPointError, match="the gradient is not finite"):
+        Trainer(_config(material, tmp_path / "run"), quiet=True).run()
+
+
+def test_flat_images_leave_the_gradient_finite(material):
+    recipe = RECIPES["micro"](_config(material, "unused"))
+    flat, image = torch.full((2, 3, 32, 32), 0.25), torch.rand(2, 3, 32, 32)
+    for content, style in ((flat, image), (image, flat), (flat, flat)):
+        recipe.zero_grad()
+        recipe.weigh(recipe(content, style, "generator")).backward()
+        gradients = [p.grad for p in recipe.network.parameters() if p.grad is not None]
+        assert all(gradient.isfinite().all() for gradient in gradients)
 
 
 def test_accumulated_batches_are_one_large_batch(material):
@@ -363,3 +386,14 @@ def test_options_of_contextual_adain_are_checked(material, tmp_path):
     config = _config(material, tmp_path, options={"content": "l1"})
     with pytest.raises(ValueError, match="contextual or mse"):
         RECIPES["contextual-adain"](config.with_changes(recipe="contextual-adain"))
+
+
+def test_a_run_can_start_from_weights(material, whole_run, tmp_path):
+    weights = whole_run / "model.safetensors"
+    config = _config(material, tmp_path / "run", steps=1, learning_rate=0.0, start=str(weights))
+    again = Trainer(config, quiet=True).run()
+    before, after = read_state_dict(weights), read_state_dict(again)
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    wrong = config.with_changes(recipe="stylizing-vit-tiny", output=str(tmp_path / "other"))
+    with pytest.raises(ValueError, match=r"model\.safetensors"):
+        Trainer(wrong.with_changes(options={"layers": ["relu1_1"]}), quiet=True).run()

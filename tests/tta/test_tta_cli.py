@@ -41,7 +41,7 @@ def files(tmp_path):
 @pytest.fixture
 def bank(files, tmp_path):
     path = tmp_path / "bank.safetensors"
-    assert main(["bank", str(files), "-o", str(path)]) == 0
+    assert main(["bank", str(files), "--stylizer", "colorist", "-o", str(path)]) == 0
     return path
 
 

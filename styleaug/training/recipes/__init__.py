@@ -3,6 +3,8 @@
 from styleaug.training.recipes.base import Recipe
 from styleaug.training.recipes.contextual_adain import ContextualAdaINRecipe
 from styleaug.training.recipes.micro import MicroRecipe
+from styleaug.training.recipes.rast import RASTRecipe
+from styleaug.training.recipes.style_kernel import StyleKernelRecipe
 from styleaug.training.recipes.stylizing_vit import (
     BaseStylizingViTRecipe,
     SmallStylizingViTRecipe,
@@ -12,6 +14,8 @@ from styleaug.training.recipes.stylizing_vit import (
 RECIPES: dict[str, type[Recipe]] = {
     "micro": MicroRecipe,
     "contextual-adain": ContextualAdaINRecipe,
+    "rast": RASTRecipe,
+    "style-kernel": StyleKernelRecipe,
     "stylizing-vit-tiny": StylizingViTRecipe,
     "stylizing-vit-small": SmallStylizingViTRecipe,
     "stylizing-vit-base": BaseStylizingViTRecipe,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 from torch import Tensor, nn
@@ -55,6 +55,10 @@ class Recipe(nn.Module):
         """Return what is trained and saved."""
         raise NotImplementedError(f"{type(self).__name__} must implement generator.")
 
+    def trained(self) -> nn.Module:
+        """Return what the optimiser of the generator changes: it, and heads that are not saved."""
+        return self.generator()
+
     def discriminator(self) -> nn.Module | None:
         """Return what is trained against the generator, or None."""
         return None
@@ -66,6 +70,21 @@ class Recipe(nn.Module):
     def preview(self, content: Tensor, style: Tensor) -> Tensor:
         """Return stylized images ``(B, 3, H, W)`` in [0, 1] to look at."""
         raise NotImplementedError(f"{type(self).__name__} must implement preview.")
+
+    def _list(self, name: str) -> Sequence[object]:
+        """Return an option that must be a list."""
+        value = self.options[name]
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"options.{name} must be a list, got {value!r}.")
+        return value
+
+    def _names(self, name: str) -> list[str]:
+        """Return an option that is a list of names."""
+        return [str(item) for item in self._list(name)]
+
+    def _numbers(self, name: str) -> list[float]:
+        """Return an option that is a list of numbers."""
+        return [float(str(item)) for item in self._list(name)]
 
 
 def _refuse_unknown(name: str, given: Mapping[str, object], known: Mapping[str, object]) -> None:

@@ -8,13 +8,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from styleaug.features import FeatureExtractor
 from styleaug.stylizers.adain_network import AdaINConfig, AdaINNetwork, adain_to, feature_moments
+from styleaug.stylizers.encoders import OWN_VGG
 from styleaug.training.config import TrainConfig
 from styleaug.training.contextual import contextual_loss
 from styleaug.training.losses import content_loss, style_loss
 from styleaug.training.recipes.base import Phase, Recipe
-from styleaug.weights import read_state_dict
+from styleaug.training.recipes.networks import Perception, load_encoder
 
 _POINTS = 65 * 65
 
@@ -22,10 +22,11 @@ _POINTS = 65 * 65
 class ContextualAdaINRecipe(Recipe):
     """A decoder that keeps content by the contextual loss, or by AdaIN's mean squared error.
 
-    Options: ``backbone`` and ``layer`` of `AdaINConfig`; ``content``: "contextual", or "mse", which
-    is plain AdaIN (features of the output against the exchanged features); ``content_layers`` and
-    ``style_layers`` of the loss network (torchvision's VGG-19, ``features`` of the configuration),
-    ``scales`` of its style maps; ``bandwidth``; ``direction``.
+    Options: ``backbone`` and ``layer`` of `AdaINConfig`, and ``encoder``, the file of its weights
+    where it is no VGG-19; ``content``: "contextual", or "mse", which is plain AdaIN (features of
+    the output against the exchanged features); ``content_layers`` and ``style_layers`` of the loss
+    network (VGG-19, ``features`` of the configuration), ``scales`` of its style maps;
+    ``bandwidth``; ``direction``.
 
     The source names no schedule; AdaIN's is Adam at 1e-4, ``lr / (1 + 5e-5 i)``, batch 8, crops
     of 256, 160000 iterations.
@@ -41,6 +42,7 @@ class ContextualAdaINRecipe(Recipe):
     default_options: ClassVar[Mapping[str, object]] = {
         "backbone": "vgg19",
         "layer": "relu4_1",
+        "encoder": "",
         "content": "contextual",
         "content_layers": ("relu4_2",),
         "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),
@@ -57,18 +59,16 @@ class ContextualAdaINRecipe(Recipe):
             )
         settings = AdaINConfig(str(self.options["backbone"]), str(self.options["layer"]))
         self.network = AdaINNetwork(settings)
-        _load_encoder(self.network, config.features or "default")
-        style_layers, content_layers = self._list("style_layers"), self._list("content_layers")
-        scales = [float(str(item)) for item in self.options["scales"]]  # type: ignore[attr-defined]
-        self._style_count = len(style_layers)
-        loss_network = FeatureExtractor(
-            "vgg19",
-            [*style_layers, *content_layers],
-            weights=_loss_weights(config, settings),
-            scale=[*scales[: len(style_layers)], *[1.0] * len(content_layers)],
+        is_vgg = settings.backbone in (OWN_VGG, "vgg19")
+        weights = config.features if is_vgg else str(self.options["encoder"])
+        load_encoder(self.network.encoder, settings.backbone, [settings.layer], weights)
+        self._style, self._content = self._names("style_layers"), self._names("content_layers")
+        self._perception = Perception(
+            settings.backbone if is_vgg else "vgg19",
+            [*self._style, *self._content],
+            config.features,
+            dict(zip(self._style, self._numbers("scales"), strict=False)),
         )
-        # a list hides the frozen backbone from the parameters and checkpoints of the run
-        self._features = [loss_network]
 
     def generator(self) -> nn.Module:
         """Return the network; only its decoder is trained."""
@@ -80,17 +80,19 @@ class ContextualAdaINRecipe(Recipe):
             moments = feature_moments(self.network.encode(style))
             target = adain_to(self.network.encode(content), *moments)
         output = self.network.decoder(target)
-        extractor = self._features[0].to(content.device)
         with torch.no_grad():
-            both = [m.float() for m in extractor(torch.cat([content, style]))]
-        maps, count = [m.float() for m in extractor(output)], self._style_count
+            before = self._perception.split({"content": content, "style": style})
+        maps = self._perception(output)
         if self.options["content"] == "mse":
             kept = content_loss([self.network.encode(output).float()], [target.float()])
         else:
-            pairs = zip(maps[count:], both[count:], strict=True)
-            kept = torch.stack([self._contextual(m, b[: len(content)]) for m, b in pairs]).sum()
-        styles = [m[len(content) :] for m in both[:count]]
-        return {"content": kept, "style": style_loss(maps[:count], styles)}
+            pairs = [(maps[layer], before["content"][layer]) for layer in self._content]
+            kept = torch.stack([self._contextual(*pair) for pair in pairs]).sum()
+        styles = [before["style"][layer] for layer in self._style]
+        return {
+            "content": kept,
+            "style": style_loss([maps[layer] for layer in self._style], styles),
+        }
 
     def preview(self, content: Tensor, style: Tensor) -> Tensor:
         """Return stylized images to look at."""
@@ -109,28 +111,3 @@ class ContextualAdaINRecipe(Recipe):
             direction=self.options["direction"],  # type: ignore[arg-type]
             max_points=_POINTS,
         )
-
-    def _list(self, name: str) -> list[str]:
-        value = self.options[name]
-        if not isinstance(value, list | tuple):
-            raise ValueError(f"options.{name} must be a list, got {value!r}.")
-        return [str(item) for item in value]
-
-
-def _load_encoder(network: AdaINNetwork, weights: str) -> None:
-    """Load the encoder: torchvision's by name or file, or the file of AdaIN's own."""
-    config = network.config
-    if config.backbone != "vgg19-normalised":
-        loaded = FeatureExtractor(config.backbone, [config.layer], weights=weights)
-        network.encoder.load_state_dict(loaded.state_dict())
-        return
-    if weights == "default":
-        raise ValueError("features must be the file vgg_normalised.pth for this backbone, got ''.")
-    state = read_state_dict(weights)
-    own = {key: state[key] for key in network.encoder.state_dict() if key in state}
-    network.encoder.load_state_dict(own, strict=True)
-
-
-def _loss_weights(config: TrainConfig, settings: AdaINConfig) -> str:
-    """Return the weights of the loss network: the same file if it is of the same backbone."""
-    return (config.features or "default") if settings.backbone == "vgg19" else "default"

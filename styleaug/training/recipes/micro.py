@@ -16,6 +16,7 @@ from styleaug.training.losses import (
     anatomy_loss,
     color_moments_loss,
     edge_loss,
+    flatness_loss,
     identity_loss,
     range_loss,
     relative_style_loss,
@@ -32,7 +33,8 @@ class MicroRecipe(Recipe):
 
     Losses: ``style`` (means and deviations of four maps, as a
     share of the content's distance), ``anatomy`` (instance-normalised maps),
-    ``edges`` (their correlation at four scales), ``color`` (moments of R, G, B),
+    ``edges`` (their correlation at four scales), ``flat`` (no slope without one of the content's),
+    ``color`` (moments of R, G, B),
     ``identity`` (a content in its own style), ``repeat`` (stylizing twice changes little),
     ``grey`` (grey in a grey style stays grey), ``range``.
 
@@ -42,7 +44,8 @@ class MicroRecipe(Recipe):
     default_weights: ClassVar[Mapping[str, float]] = {
         "style": 30.0,
         "anatomy": 3.0,
-        "edges": 20.0,
+        "edges": 60.0,
+        "flat": 400.0,
         "color": 20.0,
         "identity": 20.0,
         "repeat": 5.0,
@@ -66,6 +69,7 @@ class MicroRecipe(Recipe):
 
     def forward(self, content: Tensor, style: Tensor, phase: Phase) -> dict[str, Tensor]:
         """Return the losses of a batch of pairs ``(B, 3, H, W)``."""
+        content = grain_flat(content)
         style = jitter_style(style, float(str(self.options["jitter"])))
         code = self.network.encode_style(style)
         output = self.network(content, **code)
@@ -78,6 +82,7 @@ class MicroRecipe(Recipe):
             "style": relative_style_loss(maps, content_maps, style_maps),
             "anatomy": anatomy_loss(maps[1:], content_maps[1:]),
             "edges": edge_loss(output.float(), content),
+            "flat": flatness_loss(output.float(), content),
             "color": color_moments_loss(output, style),
             "identity": identity_loss(own, content[:share]),
             "repeat": F.mse_loss(again, output[:share]),
@@ -124,6 +129,17 @@ def jitter_style(style: Tensor, strength: float) -> Tensor:
     noise = torch.randn_like(jittered[:, :1]).expand_as(jittered)
     amount = 0.03 * strength * (draw(0.0, 1.0) - 0.5).clamp_min(0.0)
     return (jittered + amount * noise).clamp(0.0, 1.0)
+
+
+def grain_flat(content: Tensor) -> Tensor:
+    """Return contents in which an image without structure has a faint grain.
+
+    Statistics of a flat image are those of rounding, and every normalisation on the way raises
+    their gradient thirty-fold.
+    """
+    flat = (content.flatten(1).std(dim=1) < 1.0 / 255.0).view(-1, 1, 1, 1)
+    grain = 0.01 * torch.randn_like(content[:, :1])
+    return torch.where(flat, (content + grain).clamp(0.0, 1.0), content)
 
 
 def grey_loss(output: Tensor, content: Tensor, style: Tensor) -> Tensor:

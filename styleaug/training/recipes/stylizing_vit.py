@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -53,12 +53,9 @@ class StylizingViTRecipe(Recipe):
         if config.size % 16:
             raise ValueError(f"size must be a multiple of 16 (a patch), got {config.size}.")
         self.network = StylizingViTNetwork(CONFIGS[self.network_size])
-        layers, scales = self._numbers("layers"), self._numbers("scales")
+        layers, scales = self._names("layers"), self._numbers("scales")
         features = FeatureExtractor(
-            "vgg19",
-            [str(layer) for layer in layers],
-            weights=config.features or "default",
-            scale=[float(str(scale)) for scale in scales[: len(layers)]],
+            "vgg19", layers, weights=config.features or "default", scale=scales[: len(layers)]
         )
         # a list hides the frozen backbone from the parameters and checkpoints of the run
         self._features = [features]
@@ -94,13 +91,7 @@ class StylizingViTRecipe(Recipe):
 
     def file_config(self) -> dict[str, object]:
         """Return the normalisation constants."""
-        return {"mean": list(self._numbers("mean")), "std": list(self._numbers("std"))}
-
-    def _numbers(self, name: str) -> Sequence[object]:
-        value = self.options[name]
-        if not isinstance(value, list | tuple):
-            raise ValueError(f"options.{name} must be a list, got {value!r}.")
-        return value
+        return {"mean": self._numbers("mean"), "std": self._numbers("std")}
 
     def _normalised(self, images: Tensor) -> Tensor:
         return (images - self._constant("mean", images)) / self._constant("std", images)

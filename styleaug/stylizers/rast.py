@@ -1,0 +1,113 @@
+"""rast: style attention whose results can be restored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from styleaug.stylizers.base import Maps, Precision, Stylizer
+from styleaug.stylizers.rast_network import RASTConfig, RASTNetwork, style_maps
+from styleaug.weights import load_strictly, locate_weights, read_state_dict, weights_digest
+
+_LEVELS = ("fine", "coarse")
+
+
+class RAST(Stylizer):
+    """Gather the style's features by attention at two scales, and decode.
+
+    A style code holds the style's feature maps, from which the image can be guessed: keep such a
+    bank where its images may be. ``alpha`` blends the images.
+
+    Args:
+        weights: A file written by ``styleaug train rast``, or the published decoder
+            (``decoder_iter_160000.pth``; also those of SANet), a path or an ``https://`` address.
+        transform: With a bare decoder: the transform it belongs to
+            (``transformer_iter_160000.pth``).
+        encoder: With a bare decoder: ``vgg_normalised.pth``.
+        style_size: Styles are resized to this square. Larger squares hold finer style and take
+            time and memory by the square.
+        precision: "auto", "fp32", "bf16" or "fp16"; attention is in float32 always.
+        max_batch: Most images at once.
+
+    Raises:
+        FileNotFoundError: If a file does not exist.
+        ValueError: If no weights are given, or they do not fit.
+
+    Source:
+        Ma, Zhao, Li & Basu, "RAST", WACV 2023, pp. 331-340; Karatyshchev & Kitov, "Enhancing
+        methods for RAST".
+    """
+
+    name = "rast"
+    multiple = 16
+
+    def __init__(
+        self,
+        *,
+        weights: str | Path | None = None,
+        transform: str | Path | None = None,
+        encoder: str | Path | None = None,
+        style_size: int = 256,
+        precision: Precision = "auto",
+        max_batch: int | None = None,
+    ) -> None:
+        super().__init__(precision=precision, max_batch=max_batch)
+        if weights is None:
+            raise ValueError(
+                "weights must be a file written by 'styleaug train rast' or the published decoder, "
+                f"got {weights}: none ship with this package."
+            )
+        if style_size < 32:
+            raise ValueError(f"style_size must be at least 32, got {style_size}.")
+        self.style_size = style_size
+        located = locate_weights(weights, ())
+        state = read_state_dict(located.path)
+        if not any(key.startswith("decoder.") for key in state):
+            state = _joined(state, transform, encoder)
+        self.network = RASTNetwork(_config(located.config))
+        wide = {name: tensor.float() for name, tensor in state.items()}
+        load_strictly(self.network, wide, origin=str(weights))
+        self.weights_id = weights_digest(wide)
+
+    def _code_settings(self) -> dict[str, Any]:
+        return {"style_size": self.style_size}
+
+    def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
+        pairs = zip(_LEVELS, self.network.encode(style), strict=True)
+        return {
+            f"{level}_{name}": tensor.float()
+            for level, features in pairs
+            for name, tensor in style_maps(features).items()
+        }
+
+    def _stylize(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
+        styles = [
+            {name: maps[f"{level}_{name}"] for name in ("keys", "mean", "std")} for level in _LEVELS
+        ]
+        painted = self.network.transfer(self.network.encode(content), styles).float()
+        return content.lerp(painted, alpha.view(-1, 1, 1, 1))
+
+
+def _joined(
+    decoder: Mapping[str, Tensor], transform: str | Path | None, encoder: str | Path | None
+) -> dict[str, Tensor]:
+    """Return the state of the network from its three published files."""
+    if transform is None or encoder is None:
+        raise ValueError(
+            "transform and encoder must name the published files (transformer_iter_160000.pth, "
+            f"vgg_normalised.pth), got {transform} and {encoder} and weights that hold a decoder "
+            "alone."
+        )
+    files = {"transform": transform, "encoder": encoder}
+    states = {name: read_state_dict(locate_weights(file, ()).path) for name, file in files.items()}
+    needed = RASTNetwork(RASTConfig()).encoder.state_dict()  # the file goes on to relu5_4
+    states["encoder"] = {key: t for key, t in states["encoder"].items() if key in needed}
+    states["decoder"] = dict(decoder)
+    return {f"{name}.{key}": t for name, state in states.items() for key, t in state.items()}
+
+
+def _config(config: Mapping[str, Any]) -> RASTConfig:
+    return RASTConfig(**{key: str(config[key]) for key in ("backbone", "layer") if key in config})

@@ -1,0 +1,207 @@
+"""The network of RAST: two style-attentional modules between a frozen encoder and a decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from styleaug._checks import check_choice
+from styleaug.stylizers.adain_network import adain_to, build_decoder, feature_moments
+from styleaug.stylizers.encoders import build_encoder
+
+_VGG = {"relu4_1": ("relu5_1", (512, 512), 8), "relu3_1": ("pool3", (256, 256), 4)}
+_LEVELS = {
+    "vgg19-normalised": _VGG,
+    "vgg19": _VGG,
+    "efficientnet_b0": {"features3": ("features5", (40, 112), 8)},
+}
+BACKBONES = tuple(_LEVELS)
+SANETS = ("sanet4_1", "sanet5_1")
+"""Published names of the modules, of the finer and of the coarser map."""
+
+
+@dataclass(frozen=True)
+class RASTConfig:
+    """Which features are exchanged.
+
+    Attributes:
+        backbone: "vgg19-normalised" (the published one), torchvision's "vgg19", or
+            "efficientnet_b0", the simplified encoder.
+        layer: The finer map: "relu4_1" (with relu5_1), "relu3_1" (with pool3) or, of
+            EfficientNet, "features3" (with features5).
+
+    Raises:
+        ValueError: If there are no such maps.
+
+    Example:
+        >>> RASTConfig("vgg19", "relu3_1").layers
+        ('relu3_1', 'pool3')
+    """
+
+    backbone: str = "vgg19-normalised"
+    layer: str = "relu4_1"
+
+    def __post_init__(self) -> None:
+        check_choice("backbone", self.backbone, _LEVELS)
+        check_choice("layer", self.layer, _LEVELS[self.backbone])
+
+    @property
+    def layers(self) -> tuple[str, str]:
+        """Names of the finer and of the coarser map, which is half its size."""
+        return self.layer, _LEVELS[self.backbone][self.layer][0]
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Channels of both maps."""
+        return _LEVELS[self.backbone][self.layer][1]
+
+    @property
+    def stride(self) -> int:
+        """The image's pixels per position of the finer map along a side."""
+        return _LEVELS[self.backbone][self.layer][2]
+
+    @property
+    def width(self) -> int:
+        """Channels that both maps have in the transform."""
+        return 256 if self.backbone == "efficientnet_b0" else self.channels[0]
+
+
+class SANet(nn.Module):
+    """A style-attentional module: every place of the content gathers like places of the style.
+
+    ``out(h(s) softmax(f(c)' g(s))') + c`` with f and g on instance-normalised features. The style's
+    linear maps are moved to the other side of the softmax, where they give the same: g becomes part
+    of the query (its bias is the same for all keys, and drops out), and h acts on the average of
+    style features. So the normalised features serve as keys and values, and a bank holds them once.
+
+    Args:
+        width: Channels.
+
+    Source:
+        Park & Lee, "Arbitrary Style Transfer with Style-Attentional Networks", CVPR 2019, Eq. 2-3;
+        no scaling by the root of the width.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.f, self.g, self.h, self.out_conv = (nn.Conv2d(width, width, 1) for _ in range(4))
+
+    def forward(self, content: Tensor, style: Mapping[str, Tensor]) -> Tensor:
+        """Return features ``(B, C, H, W)``.
+
+        Args:
+            content: ``(B, C, H, W)``.
+            style: What `style_maps` returned: "keys" ``(B, C, h, w)``, "mean" and "std".
+        """
+        query = F.conv2d(self.f(normalised(content)), self.g.weight.transpose(0, 1))
+        gathered = attend(query, style["keys"]) * style["std"] + style["mean"]
+        found: Tensor = self.out_conv(self.h(gathered.to(content.dtype))) + content
+        return found
+
+
+class Transform(nn.Module):
+    """Both modules, and the convolution that merges them; parameters as published.
+
+    Args:
+        width: Channels of both maps.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.sanet4_1, self.sanet5_1 = SANet(width), SANet(width)
+        self.merge_conv = nn.Conv2d(width, width, 3)
+
+    def forward(self, content: Sequence[Tensor], style: Sequence[Mapping[str, Tensor]]) -> Tensor:
+        """Return features of the size of the finer map."""
+        fine = self.sanet4_1(content[0], style[0])
+        coarse = self.sanet5_1(content[1], style[1])
+        merged = fine + F.interpolate(coarse, fine.shape[2:], mode="nearest")
+        found: Tensor = self.merge_conv(F.pad(merged, (1, 1, 1, 1), mode="reflect"))
+        return found
+
+
+class RASTNetwork(nn.Module):
+    """A transfer block: frozen encoder, transform, decoder; random weights until some are loaded.
+
+    Args:
+        config: Which features.
+
+    Source:
+        Ma, Zhao, Li & Basu, "RAST: Restorable Arbitrary Style Transfer via Multi-Restoration",
+        WACV 2023. The coarser map is brought to the finer one's size, whatever it is, as in its
+        main variant. The simplified encoder of Karatyshchev & Kitov has maps of unequal width;
+        a 1 x 1 convolution each brings them to one.
+
+    Example:
+        >>> network = RASTNetwork(RASTConfig("vgg19-normalised", "relu3_1"))
+        >>> network(torch.rand(1, 3, 32, 48), torch.rand(1, 3, 64, 64)).shape
+        torch.Size([1, 3, 32, 48])
+    """
+
+    def __init__(self, config: RASTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = build_encoder(config.backbone, config.layers)
+        same = config.channels == (config.width, config.width)
+        self.project = nn.ModuleList(
+            nn.Identity() if same else nn.Conv2d(channels, config.width, 1)
+            for channels in config.channels
+        )
+        self.transform = Transform(config.width)
+        self.decoder = build_decoder(config.width, config.stride)
+
+    def train(self, mode: bool = True) -> RASTNetwork:
+        """Keep the encoder in eval mode."""
+        super().train(mode)
+        self.encoder.eval()
+        return self
+
+    def encode(self, image: Tensor) -> list[Tensor]:
+        """Return both maps of images ``(B, 3, H, W)`` in [0, 1]."""
+        pairs = zip(self.project, self.encoder(image), strict=True)
+        return [project(features) for project, features in pairs]
+
+    def transfer(self, content: Sequence[Tensor], style: Sequence[Mapping[str, Tensor]]) -> Tensor:
+        """Return images, not clamped, from maps of contents and `style_maps` of styles."""
+        painted: Tensor = self.decoder(self.transform(content, style))
+        return painted
+
+    def forward(self, content: Tensor, style: Tensor) -> Tensor:
+        """Return contents in the style of others, not clamped."""
+        styles = [style_maps(features) for features in self.encode(style)]
+        return self.transfer(self.encode(content), styles)
+
+
+def style_maps(features: Tensor) -> dict[str, Tensor]:
+    """Return what attention needs of a style's features: normalised, and their moments."""
+    mean, std = feature_moments(features)
+    return {"keys": normalised(features), "mean": mean, "std": std}
+
+
+def normalised(features: Tensor) -> Tensor:
+    """Return features with mean 0 and deviation 1 per channel."""
+    mean, std = feature_moments(features)
+    return adain_to(features, torch.zeros_like(mean), torch.ones_like(std))
+
+
+def attend(query: Tensor, keys: Tensor) -> Tensor:
+    """Return for every query the mean of the keys, weighted by the softmax of their products.
+
+    In float32 whatever an autocast says: the products are not scaled, and large. The matrix of
+    products is never held at once.
+
+    Args:
+        query: ``(B, C, H, W)``.
+        keys: ``(B, C, h, w)``.
+
+    Returns:
+        ``(B, C, H, W)`` in float32.
+    """
+    rows, columns = (x.float().flatten(2).transpose(1, 2).unsqueeze(1) for x in (query, keys))
+    with torch.autocast(query.device.type, enabled=False):
+        found = F.scaled_dot_product_attention(rows, columns, columns, scale=1.0)
+    return found.squeeze(1).transpose(1, 2).reshape(query.shape)

@@ -1,0 +1,144 @@
+"""style-kernel: dynamic convolution with kernels that the style predicts for every place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from styleaug.stylizers.base import Maps, Precision, Stylizer
+from styleaug.stylizers.code import StyleCode
+from styleaug.stylizers.style_kernel_network import StyleKernelConfig, StyleKernelNetwork
+from styleaug.weights import load_strictly, locate_weights, read_state_dict, weights_digest
+
+
+class StyleKernel(Stylizer):
+    """Align the style's features with the content's places, and convolve with kernels of them.
+
+    A style code holds keys and values of the style's places, from which the image can be guessed:
+    keep such a bank where its images may be. ``alpha`` blends the images.
+
+    Args:
+        weights: A file written by ``styleaug train style-kernel``, a path or an ``https://``
+            address.
+        style_size: Styles are resized to this square.
+        precision: "auto", "fp32", "bf16" or "fp16"; attention is in float32 always.
+        max_batch: Most images at once.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        ValueError: If no weights are given, or they do not fit.
+
+    Source:
+        Xu, Long & Nie, "Learning Dynamic Style Kernels for Artistic Style Transfer", CVPR 2023.
+    """
+
+    name = "style-kernel"
+
+    def __init__(
+        self,
+        *,
+        weights: str | Path | None = None,
+        style_size: int = 256,
+        precision: Precision = "auto",
+        max_batch: int | None = None,
+    ) -> None:
+        super().__init__(precision=precision, max_batch=max_batch)
+        if weights is None:
+            raise ValueError(
+                "weights must be a file written by 'styleaug train style-kernel', got None: its "
+                "authors published none."
+            )
+        if style_size < 32:
+            raise ValueError(f"style_size must be at least 32, got {style_size}.")
+        self.style_size = style_size
+        located = locate_weights(weights, ())
+        state = {name: t.float() for name, t in read_state_dict(located.path).items()}
+        self.network = StyleKernelNetwork(_config(located.config))
+        self.multiple = self.network.config.stride
+        load_strictly(self.network, state, origin=str(weights))
+        self.weights_id = weights_digest(state)
+
+    @torch.no_grad()
+    def interpolate(self, content: Tensor, style_code: StyleCode, weights: Tensor) -> Tensor:
+        """Repaint contents in a mixture of styles: aligned features are mixed, then kernels made.
+
+        Args:
+            content: float ``(B, 3, H, W)`` in [0, 1], sides >= 32.
+            style_code: S codes.
+            weights: ``(B, S)``; every row sums to 1.
+
+        Returns:
+            float ``(B, 3, H, W)`` in [0, 1].
+
+        Raises:
+            ValueError: If a shape does not fit, or a row does not sum to 1.
+
+        Source:
+            Xu, Long & Nie, CVPR 2023, style interpolation.
+        """
+        self._check_code(style_code)
+        if weights.shape != (len(content), len(style_code)):
+            raise ValueError(
+                f"weights must be ({len(content)}, {len(style_code)}), got {tuple(weights.shape)}."
+            )
+        if not torch.allclose(weights.sum(dim=1), weights.new_ones(len(weights)), atol=1e-4):
+            raise ValueError(f"each row of weights must sum to 1, got {weights.sum(dim=1)}.")
+        with self._numeric_context(content.device):
+            features = self.network.encode(self._pad(content))
+            mixed = torch.zeros_like(features, dtype=torch.float32)
+            for index in range(len(style_code)):
+                one = style_code[[index] * len(content)].to(content.device)
+                share = weights[:, index].view(-1, 1, 1, 1).to(mixed)
+                mixed += share * self.network.alignment(features, one.maps)
+            painted = self.network.repaint(features, mixed).to(content.dtype)
+        return painted[..., : content.shape[2], : content.shape[3]].clamp(0.0, 1.0)
+
+    def stitch(self, style_code: StyleCode) -> StyleCode:
+        """Return one style that offers the places of all of them: each takes what is like it.
+
+        Args:
+            style_code: S codes.
+
+        Returns:
+            A code of one style.
+
+        Source:
+            Xu, Long & Nie, CVPR 2023, stitched styles. Features are stitched in the place of
+            images, so that no seam is encoded.
+        """
+        self._check_code(style_code)
+        wide = {name: torch.cat(list(maps), dim=2) for name, maps in style_code.maps.items()}
+        return StyleCode({name: maps[None] for name, maps in wide.items()}, style_code.source)
+
+    def _code_settings(self) -> dict[str, Any]:
+        return {"style_size": self.style_size}
+
+    def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
+        return self.network.alignment.style_maps(self.network.encode(style))
+
+    def _stylize(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
+        features = self.network.encode(content)
+        painted = self.network.repaint(features, self.network.alignment(features, maps)).float()
+        return content.lerp(painted, alpha.view(-1, 1, 1, 1))
+
+    def _stylize_grid(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
+        features = self.network.encode(content)
+        columns = []
+        for index in range(next(iter(maps.values())).shape[0]):
+            one = {
+                name: t[index : index + 1].expand(len(content), -1, -1, -1)
+                for name, t in maps.items()
+            }
+            painted = self.network.repaint(features, self.network.alignment(features, one)).float()
+            columns.append(content.lerp(painted, alpha.view(-1, 1, 1, 1)))
+        return torch.stack(columns, dim=1)
+
+
+def _config(config: Mapping[str, Any]) -> StyleKernelConfig:
+    known = {item.name for item in fields(StyleKernelConfig)}
+    return StyleKernelConfig(**{key: value for key, value in config.items() if key in known})

@@ -1,0 +1,74 @@
+"""Frozen networks of the recipes: encoders with their weights, and what the losses look through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from styleaug.features import FeatureExtractor
+from styleaug.stylizers.encoders import OWN_VGG, VGGNormalised
+from styleaug.weights import read_state_dict
+
+
+def load_encoder(encoder: nn.Module, backbone: str, layers: Sequence[str], weights: str) -> None:
+    """Load a frozen encoder.
+
+    Args:
+        encoder: What `styleaug.stylizers.encoders.build_encoder` returned.
+        backbone: Its name.
+        layers: Its maps.
+        weights: A file; empty downloads torchvision's.
+
+    Raises:
+        ValueError: If AdaIN's encoder is given no file, which cannot be downloaded.
+    """
+    if backbone != OWN_VGG:
+        loaded = FeatureExtractor(backbone, layers, weights=weights or "default")
+        encoder.load_state_dict(loaded.state_dict())
+        return
+    if not weights:
+        raise ValueError("features must be the file vgg_normalised.pth for this backbone, got ''.")
+    state = read_state_dict(weights)
+    own = {key: state[key] for key in encoder.state_dict() if key in state}
+    encoder.load_state_dict(own, strict=True)
+
+
+class Perception:
+    """Named maps of a frozen loss network; no module, so that no run trains or saves it.
+
+    Args:
+        backbone: "vgg19-normalised", or a VGG of torchvision.
+        layers: Names of the maps.
+        weights: A file; empty downloads torchvision's.
+        scales: Numbers that the maps are divided by, one per layer; 1 for those left out.
+    """
+
+    def __init__(
+        self, backbone: str, layers: Sequence[str], weights: str, scales: Mapping[str, float]
+    ) -> None:
+        self.layers = tuple(dict.fromkeys(layers))
+        if backbone == OWN_VGG:
+            network: nn.Module = VGGNormalised(self.layers)
+            load_encoder(network, backbone, self.layers, weights)
+        else:
+            network = FeatureExtractor(backbone, self.layers, weights=weights or "default")
+        self._network = network.requires_grad_(False).eval()
+        self._scales = [float(scales.get(layer, 1.0)) for layer in self.layers]
+
+    def __call__(self, images: Tensor) -> dict[str, Tensor]:
+        """Return maps by name, in float32."""
+        self._network.to(images.device)
+        maps = zip(self.layers, self._network(images), self._scales, strict=True)
+        return {layer: features.float() / scale for layer, features, scale in maps}
+
+    def split(self, images: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+        """Return the maps of several batches of one size, which go through together."""
+        maps = self(torch.cat(list(images.values())))
+        sizes = [len(batch) for batch in images.values()]
+        parts = {layer: features.split(sizes) for layer, features in maps.items()}
+        return {
+            name: {layer: chunks[index] for layer, chunks in parts.items()}
+            for index, name in enumerate(images)
+        }

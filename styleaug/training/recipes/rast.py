@@ -1,0 +1,310 @@
+"""The recipe of RAST, and what "Enhancing methods for RAST" adds to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from styleaug._checks import check_choice
+from styleaug.stylizers.rast_network import RASTConfig, RASTNetwork
+from styleaug.training.config import TrainConfig
+from styleaug.training.contrastive import ProjectionHead, info_nce_loss, pairs_with_partners
+from styleaug.training.discriminators import rast_discriminator
+from styleaug.training.losses import anatomy_loss, content_loss, lsgan_loss
+from styleaug.training.lpips import LAYERS as LPIPS_LAYERS
+from styleaug.training.lpips import lpips_heads, lpips_loss
+from styleaug.training.recipes.base import Phase, Recipe
+from styleaug.training.recipes.networks import Perception, load_encoder
+from styleaug.training.restoration import (
+    Cycle,
+    low_resolution_sizes,
+    multi_restoration_losses,
+    run_cycle,
+    shrink,
+    transfer,
+)
+
+Images = dict[str, Tensor]
+
+
+class RASTRecipe(Recipe):
+    """Multi-restoration: content and style come back through the stylized images, twice.
+
+    The weights are those of the published model, whose multi-restoration replaces the losses of
+    content and style. A weight of 0 switches a loss off; so are, unless they are given a weight,
+
+    * ``content`` and ``style`` of the "combined" strategy,
+    * ``contrastive_style`` and ``contrastive_content`` (1 each in the published model; they need
+      batches of at least 4, whose first half is combined so that each image occurs twice),
+    * ``idempotency``: stylizing once more changes little,
+    * ``low_res_restoration``: the same at lower resolutions,
+    * ``lpips``: the stylized image looks like its content.
+
+    Options:
+
+    * ``backbone`` and ``layer`` of `RASTConfig`; or ``simplified``, an EfficientNet as encoder, and
+      ``encoder``, the file of its weights;
+    * ``style_layers``, their ``scales``, ``content_layers``, and ``contrast_layer`` for the
+      contrastive loss of style: maps of the loss network, which is the encoder's VGG-19
+      (``features`` of the configuration);
+    * ``discriminator_scales``;
+    * ``idempotency_form``, "pixel" or "feature"; ``detach_target``, whether the image that should
+      not change is held fixed;
+    * ``low_res_scales`` (sides under 32 pixels are left out); ``low_res_form``, "pixel" or "multi",
+      the losses of restoration with the weights above;
+    * ``lpips_target``, "content", "style" or "restored", which is the restored against the original
+      content; ``lpips_features``, the file of LPIPS's VGG-16.
+
+    The source trains with ``learning_rate=1e-4, weight_decay=0``, batch 8, crops of 256, 160000
+    iterations.
+
+    Source:
+        Ma, Zhao, Li & Basu, WACV 2023, from its code. Karatyshchev & Kitov for the additions, which
+        give no weights; means in the place of sums, so that a weight does not depend on the size.
+        The learning rate follows the trainer's cosine, not ``lr / (1 + 5e-5 i)``.
+    """
+
+    default_weights: ClassVar[Mapping[str, float]] = {
+        "content_transitive": 2.0,
+        "style_transitive": 2.0,
+        "style_difference": 2.0,
+        "content_restoration": 1.0,
+        "style_restoration": 1.0,
+        "adversarial": 5.0,
+        "discriminator": 1.0,
+        "identity": 50.0,
+        "identity_features": 1.0,
+        "content": 0.0,
+        "style": 0.0,
+        "contrastive_style": 0.0,
+        "contrastive_content": 0.0,
+        "idempotency": 0.0,
+        "low_res_restoration": 0.0,
+        "lpips": 0.0,
+    }
+    default_options: ClassVar[Mapping[str, object]] = {
+        "backbone": "vgg19-normalised",
+        "layer": "relu4_1",
+        "simplified": False,
+        "encoder": "",
+        "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+        "content_layers": ("relu4_1", "relu5_1"),
+        "scales": (1.0, 1.0, 1.0, 1.0, 1.0),
+        "contrast_layer": "relu3_1",
+        "discriminator_scales": 3,
+        "idempotency_form": "pixel",
+        "detach_target": False,
+        "low_res_scales": (0.5, 0.25, 0.125),
+        "low_res_form": "pixel",
+        "lpips_target": "content",
+        "lpips_features": "",
+    }
+    discriminator_steps: ClassVar[float] = 1
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__(config)
+        self._check_options()
+        simplified = bool(self.options["simplified"])
+        backbone, layer = str(self.options["backbone"]), str(self.options["layer"])
+        settings = (
+            RASTConfig("efficientnet_b0", "features3")
+            if simplified
+            else RASTConfig(backbone, layer)
+        )
+        self.network = RASTNetwork(settings)
+        weights = str(self.options["encoder"]) if simplified else config.features
+        load_encoder(self.network.encoder, settings.backbone, settings.layers, weights)
+        self._style, self._content = self._names("style_layers"), self._names("content_layers")
+        units = dict(zip(self._style, self._numbers("scales"), strict=False))
+        layers = [*self._style, *self._content, str(self.options["contrast_layer"])]
+        self._perception = Perception(
+            "vgg19" if simplified else backbone, layers, config.features, units
+        )
+        self._lpips = self._lpips_network() if self._uses("lpips") else None
+        self._pair = nn.ModuleDict()
+        if self._uses("adversarial"):
+            scales = int(str(self.options["discriminator_scales"]))
+            _check_size(config.size, scales)
+            self._pair = nn.ModuleDict(
+                {name: rast_discriminator(scales) for name in ("style", "content")}
+            )
+        self._heads = nn.ModuleDict()
+        if self._uses("contrastive_style"):
+            channels = _channels(self._perception, str(self.options["contrast_layer"]))
+            self._heads["style"] = ProjectionHead(channels)
+        if self._uses("contrastive_content"):
+            channels = _channels(self._perception, self._content[0])
+            self._heads["content"] = ProjectionHead(channels, channels // 2)
+
+    def generator(self) -> nn.Module:
+        """Return the network; its encoder is frozen."""
+        return self.network
+
+    def trained(self) -> nn.Module:
+        """Return the network, and the heads of the contrastive losses if there are any."""
+        if not self._heads:
+            return self.network
+        return nn.ModuleDict({"network": self.network, "heads": self._heads})
+
+    def discriminator(self) -> nn.Module | None:
+        """Return both discriminators, or None without the adversarial loss."""
+        return self._pair if self._pair else None
+
+    def forward(self, content: Tensor, style: Tensor, phase: Phase) -> dict[str, Tensor]:
+        """Return the losses of a batch of pairs ``(B, 3, H, W)``."""
+        partners: tuple[Tensor, Tensor] | None = None
+        if self._heads:
+            content, style, *partners = pairs_with_partners(content, style)  # type: ignore[assignment]
+        encoded = self.network.encode(content), self.network.encode(style)
+        if phase == "discriminator":
+            with torch.no_grad():
+                fakes = transfer(self.network, *encoded), transfer(self.network, *encoded[::-1])
+            return {"discriminator": self._judge(fakes, (style, content))}
+        cycle = run_cycle(self.network, *encoded)
+        images = {"content": content, "style": style, **_fields(cycle)}
+        losses = self._restoration(images) | self._identity(encoded, images)
+        if self._pair:
+            losses["adversarial"] = self._fool(cycle)
+        if partners is not None:
+            losses |= self._contrast(cycle.forth, *partners)
+        return self._used(losses | self._additions(cycle, encoded, images))
+
+    def preview(self, content: Tensor, style: Tensor) -> Tensor:
+        """Return stylized images to look at."""
+        return self.network(content, style).float().clamp(0.0, 1.0)
+
+    def file_config(self) -> dict[str, object]:
+        """Return which encoder the weights hold."""
+        config = self.network.config
+        return {"backbone": config.backbone, "layer": config.layer}
+
+    def _restoration(self, images: Images) -> Images:
+        maps = self._perception.split(images)
+        contents = {name: [found[x] for x in self._content] for name, found in maps.items()}
+        styles = {name: [found[x] for x in self._style] for name, found in maps.items()}
+        return multi_restoration_losses(contents, styles)
+
+    def _identity(self, encoded: tuple[list[Tensor], list[Tensor]], images: Images) -> Images:
+        """Return what a content in its own style differs by, in pixels and in maps."""
+        same = [transfer(self.network, features, features) for features in encoded]
+        maps = self._perception.split(
+            {"a": same[0], "b": same[1], "content": images["content"], "style": images["style"]}
+        )
+        chosen = {name: [found[x] for x in self._style] for name, found in maps.items()}
+        return {
+            "identity": F.mse_loss(same[0].float(), images["content"])
+            + F.mse_loss(same[1].float(), images["style"]),
+            "identity_features": content_loss(chosen["a"], chosen["content"])
+            + content_loss(chosen["b"], chosen["style"]),
+        }
+
+    def _judge(self, fakes: tuple[Tensor, Tensor], reals: tuple[Tensor, Tensor]) -> Tensor:
+        """Return the loss of the discriminators: one knows the styles, the other the contents."""
+        total = []
+        for judge, fake, real in zip(self._pair.values(), fakes, reals, strict=True):
+            total += [lsgan_loss(judge(fake), real=False), lsgan_loss(judge(real), real=True)]
+        return torch.stack(total).sum()
+
+    def _fool(self, cycle: Cycle) -> Tensor:
+        forth = lsgan_loss(self._pair["style"](cycle.forth), real=True)
+        return forth + lsgan_loss(self._pair["content"](cycle.back), real=True)
+
+    def _contrast(self, forth: Tensor, same_content: Tensor, same_style: Tensor) -> Images:
+        maps = self._perception(forth)
+        layers = {"style": str(self.options["contrast_layer"]), "content": self._content[0]}
+        partners = {"style": same_style, "content": same_content}
+        return {
+            f"contrastive_{name}": info_nce_loss(head(maps[layers[name]]), partners[name])
+            for name, head in self._heads.items()
+        }
+
+    def _additions(
+        self, cycle: Cycle, encoded: tuple[list[Tensor], list[Tensor]], images: Images
+    ) -> Images:
+        """Return the losses that are off unless they have a weight."""
+        losses = {}
+        if self._uses("idempotency"):
+            losses["idempotency"] = self._idempotency(cycle.forth, encoded[1])
+        if self._uses("low_res_restoration"):
+            losses["low_res_restoration"] = self._low_resolution(images)
+        if self._lpips is not None:
+            losses["lpips"] = self._perceptual(images)
+        return losses
+
+    def _idempotency(self, forth: Tensor, style: list[Tensor]) -> Tensor:
+        """Return what stylizing once more with the same style changes."""
+        again = transfer(self.network, self.network.encode(forth), style)
+        target = forth.detach() if self.options["detach_target"] else forth
+        if self.options["idempotency_form"] == "pixel":
+            return F.mse_loss(again.float(), target.float())
+        maps = self._perception.split({"again": again, "target": target})
+        after, before = ([maps[name][x] for x in self._content] for name in ("again", "target"))
+        return anatomy_loss(after, before)
+
+    def _low_resolution(self, images: Images) -> Tensor:
+        """Return the losses of restoration on smaller copies of the pair, summed."""
+        content, style = images["content"], images["style"]
+        sides = low_resolution_sizes(min(content.shape[2:]), self._numbers("low_res_scales"))
+        if not sides:
+            raise ValueError(f"size must leave 32 pixels at a scale, got {tuple(content.shape)}.")
+        total = []
+        for side in sides:
+            pair = shrink(content, side), shrink(style, side)
+            encoded = [self.network.encode(image) for image in pair]
+            if self.options["low_res_form"] == "pixel":
+                forth = transfer(self.network, encoded[0], encoded[1])
+                restored = transfer(self.network, self.network.encode(forth), encoded[0])
+                total.append(F.mse_loss(restored.float(), pair[0]))
+                continue
+            cycle = run_cycle(self.network, *encoded)
+            losses = self._restoration({"content": pair[0], "style": pair[1], **_fields(cycle)})
+            total += [self.default_weights[name] * loss for name, loss in losses.items()]
+        return torch.stack(total).sum()
+
+    def _perceptual(self, images: Images) -> Tensor:
+        network, heads = self._lpips  # type: ignore[misc]
+        target = str(self.options["lpips_target"])
+        pair = ("content_right", "content") if target == "restored" else ("forth", target)
+        maps = network.split({name: images[name] for name in pair})
+        output, other = ([maps[name][x] for x in LPIPS_LAYERS["vgg16"]] for name in pair)
+        return lpips_loss(output, other, heads)
+
+    def _lpips_network(self) -> tuple[Perception, list[Tensor]]:
+        weights = str(self.options["lpips_features"])
+        return Perception("vgg16", LPIPS_LAYERS["vgg16"], weights, {}), lpips_heads()
+
+    def _uses(self, name: str) -> bool:
+        return self.loss_weights[name] > 0.0
+
+    def _used(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: loss for name, loss in losses.items() if self._uses(name)}
+
+    def _check_options(self) -> None:
+        check_choice("options.idempotency_form", str(self.options["idempotency_form"]), _FORMS)
+        check_choice("options.low_res_form", str(self.options["low_res_form"]), ("pixel", "multi"))
+        check_choice("options.lpips_target", str(self.options["lpips_target"]), _TARGETS)
+
+
+_FORMS = ("pixel", "feature")
+_TARGETS = ("content", "style", "restored")
+
+
+def _check_size(size: int, scales: int) -> None:
+    least = 16 * 2**scales
+    if size < least:
+        raise ValueError(
+            f"size must be at least {least} for {scales} scales of the discriminator, got {size}; "
+            "lower options.discriminator_scales."
+        )
+
+
+def _fields(cycle: Cycle) -> Images:
+    return dict(vars(cycle))
+
+
+def _channels(perception: Perception, layer: str) -> int:
+    return perception(torch.zeros(1, 3, 32, 32))[layer].shape[1]

@@ -1,0 +1,164 @@
+"""The recipe of StyleKernel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from styleaug._checks import check_choice
+from styleaug.stylizers.style_kernel_network import StyleKernelConfig, StyleKernelNetwork
+from styleaug.training.config import TrainConfig
+from styleaug.training.discriminators import patch_discriminator
+from styleaug.training.losses import anatomy_loss, content_loss, gram_loss, lsgan_loss, remd_loss
+from styleaug.training.recipes.base import Phase, Recipe
+from styleaug.training.recipes.networks import Perception, load_encoder
+
+_SHAPE = {item.name: item.default for item in fields(StyleKernelConfig)}
+
+
+class StyleKernelRecipe(Recipe):
+    """Content, style, relaxed earth mover's distance, reconstruction and a discriminator.
+
+    The discriminator is updated once for two updates of the network; it sees the styles as real.
+
+    Options: every field of `StyleKernelConfig`; ``style_layers``, their ``scales``,
+    ``content_layers`` and ``remd_layer`` of the loss network, which is the encoder's VGG
+    (``features`` of the configuration); ``remd_on``: "output", features of the stylized image
+    against the style's, or "aligned", the aligned against the style's projected features (what the
+    paper says, which gives the decoder no gradient).
+
+    The source trains with ``learning_rate=1e-4, weight_decay=0``, batch 16, crops of 256, 160000
+    iterations at a constant rate.
+
+    Source:
+        Xu, Long & Nie, CVPR 2023, Eq. 7-10 and appendix: all weights are 1 but 20 and 0.5 within
+        the reconstruction, and 3 for the earth mover's distance. Means of squares in the place of
+        its norms; Gram matrices as in Johnson et al., whose sum stays of the order of 1.
+    """
+
+    default_weights: ClassVar[Mapping[str, float]] = {
+        "content": 1.0,
+        "style": 1.0,
+        "remd": 3.0,
+        "identity": 20.0,
+        "identity_features": 0.5,
+        "adversarial": 1.0,
+        "discriminator": 1.0,
+    }
+    default_options: ClassVar[Mapping[str, object]] = {
+        **_SHAPE,
+        "style_layers": ("relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+        "content_layers": ("relu4_1", "relu5_1"),
+        "scales": (1.0, 1.0, 1.0, 1.0),
+        "remd_layer": "relu4_1",
+        "remd_on": "output",
+    }
+    discriminator_steps: ClassVar[float] = 0.5
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__(config)
+        check_choice("options.remd_on", str(self.options["remd_on"]), ("output", "aligned"))
+        shape: dict[str, Any] = {name: self.options[name] for name in _SHAPE}
+        settings = StyleKernelConfig(**shape)
+        self.network = StyleKernelNetwork(settings)
+        load_encoder(self.network.encoder, settings.backbone, [settings.layer], config.features)
+        self._style, self._content = self._names("style_layers"), self._names("content_layers")
+        self._remd = str(self.options["remd_layer"])
+        self._perception = Perception(
+            settings.backbone,
+            [*self._style, *self._content, self._remd],
+            config.features,
+            dict(zip(self._style, self._numbers("scales"), strict=False)),
+        )
+        self._judge = patch_discriminator() if self.loss_weights["adversarial"] > 0 else None
+
+    def generator(self) -> nn.Module:
+        """Return the network; its encoder is frozen."""
+        return self.network
+
+    def discriminator(self) -> nn.Module | None:
+        """Return the discriminator, or None without the adversarial loss."""
+        return self._judge
+
+    def forward(self, content: Tensor, style: Tensor, phase: Phase) -> dict[str, Tensor]:
+        """Return the losses of a batch of pairs ``(B, 3, H, W)``."""
+        with torch.no_grad():
+            features, target = self.network.encode(content), self.network.encode(style)
+        if phase == "discriminator":
+            with torch.no_grad():
+                fake = self._paint(features, target)[0]
+            return {"discriminator": self._tell(fake, style)}
+        output, aligned, maps = self._paint(features, target)
+        same = [self._paint(x, x)[0].float() for x in (features, target)]
+        found = self._perception.split(
+            {"output": output, "a": same[0], "b": same[1], "content": content, "style": style}
+        )
+        losses = self._compare(found) | self._reconstruction(found, same, (content, style))
+        if self.options["remd_on"] == "output":
+            losses["remd"] = remd_loss(found["output"][self._remd], found["style"][self._remd])
+        else:
+            losses["remd"] = remd_loss(aligned, maps["values"])
+        if self._judge is not None:
+            losses["adversarial"] = lsgan_loss(self._judge(output), real=True)
+        return losses
+
+    def preview(self, content: Tensor, style: Tensor) -> Tensor:
+        """Return stylized images to look at, with the groups of channels in their order."""
+        training = self.network.training
+        self.network.eval()
+        painted = self.network(content, style).float().clamp(0.0, 1.0)
+        self.network.train(training)
+        return painted
+
+    def file_config(self) -> dict[str, object]:
+        """Return the shape of the network."""
+        return asdict(self.network.config)
+
+    def _paint(
+        self, features: Tensor, style: Tensor
+    ) -> tuple[Tensor, Tensor, Mapping[str, Tensor]]:
+        maps = self.network.alignment.style_maps(style)
+        aligned = self.network.alignment(features, maps)
+        return self.network.repaint(features, aligned), aligned, maps
+
+    def _compare(self, found: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        def maps(name: str, layers: list[str]) -> list[Tensor]:
+            return [found[name][layer] for layer in layers]
+
+        return {
+            "content": anatomy_loss(maps("output", self._content), maps("content", self._content)),
+            "style": gram_loss(maps("output", self._style), maps("style", self._style)),
+        }
+
+    def _reconstruction(
+        self,
+        found: Mapping[str, Mapping[str, Tensor]],
+        same: list[Tensor],
+        originals: tuple[Tensor, Tensor],
+    ) -> dict[str, Tensor]:
+        """Return what images in their own style differ by, in pixels and in maps."""
+        pairs = (("a", "content"), ("b", "style"))
+        return {
+            "identity": torch.stack(
+                [F.mse_loss(a, b) for a, b in zip(same, originals, strict=True)]
+            ).sum(),
+            "identity_features": torch.stack(
+                [
+                    content_loss(
+                        [found[a][x] for x in self._style], [found[b][x] for x in self._style]
+                    )
+                    for a, b in pairs
+                ]
+            ).sum(),
+        }
+
+    def _tell(self, fake: Tensor, real: Tensor) -> Tensor:
+        if self._judge is None:
+            raise RuntimeError("there is no discriminator without the adversarial loss.")
+        fakes, reals = self._judge(fake), self._judge(real)
+        return lsgan_loss(fakes, real=False) + lsgan_loss(reals, real=True)
