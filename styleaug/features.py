@@ -26,7 +26,8 @@ _VGG_STAGES = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 _RESNETS = ("resnet50", "resnet101")
 _DENSENETS = ("densenet121", "densenet169", "densenet201")
 _EFFICIENTNETS = ("efficientnet_b0",)
-BACKBONES = (*_VGG_STAGES, *_RESNETS, *_DENSENETS, *_EFFICIENTNETS)
+_ALEXNET = {"relu1": 1, "pool1": 2, "relu2": 4, "pool2": 5, "relu3": 7, "relu4": 9, "relu5": 11}
+BACKBONES = (*_VGG_STAGES, "alexnet", *_RESNETS, *_DENSENETS, *_EFFICIENTNETS)
 
 
 class FeatureExtractor(nn.Module):
@@ -37,6 +38,7 @@ class FeatureExtractor(nn.Module):
         layers: Names of the maps, in the order they come back. VGG: ``relu1_1`` ... ``relu5_4``
             and ``pool1`` ... ``pool5``. ResNet: ``layer1`` ... ``layer4``. DenseNet:
             ``denseblock1`` ... ``denseblock4``. EfficientNet: ``features0`` ... ``features8``.
+            AlexNet: ``relu1`` ... ``relu5``.
         weights: "default" (torchvision's ImageNet weights, downloaded once), a file with
             torchvision's names, or None for random weights. A file may stop after the deepest
             layer that is asked for.
@@ -108,6 +110,8 @@ def _layer_ends(backbone: str) -> dict[str, int]:
         return {f"layer{n}": 3 + n for n in range(1, 5)}
     if backbone in _DENSENETS:
         return {f"denseblock{n}": 2 + 2 * n for n in range(1, 5)}
+    if backbone == "alexnet":
+        return dict(_ALEXNET)
     if backbone in _EFFICIENTNETS:
         return {f"features{n}": n for n in range(9)}
     ends, index = {}, 0

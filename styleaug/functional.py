@@ -6,6 +6,8 @@ arguments alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -117,6 +119,52 @@ def gram_matrix(features: Tensor) -> Tensor:
     """
     flat = features.float().flatten(2)
     return flat @ flat.transpose(1, 2) / flat[0].numel()
+
+
+def style_distance(output: Sequence[Tensor], style: Sequence[Tensor]) -> Tensor:
+    """Return the squared differences of channel means and deviations, summed over maps.
+
+    Args:
+        output: Maps of a `FeatureExtractor`, one ``(B, C, H, W)`` per layer.
+        style: Maps of the styles, any size.
+
+    Returns:
+        ``(B,)``; the mean over channels of each map.
+
+    Source:
+        Huang & Belongie, ICCV 2017, Eq. 13, as a mean over channels.
+
+    Example:
+        >>> style_distance([torch.ones(2, 2, 4, 4)], [torch.zeros(2, 2, 4, 4)])
+        tensor([1., 1.])
+    """
+    total = []
+    for a, b in zip(output, style, strict=True):
+        pairs = zip(channel_mean_std(a, eps=1e-5), channel_mean_std(b, eps=1e-5), strict=True)
+        total += [(x - y).square().flatten(1).mean(dim=1) for x, y in pairs]
+    return torch.stack(total).sum(dim=0)
+
+
+def gram_distance(output: Sequence[Tensor], style: Sequence[Tensor]) -> Tensor:
+    """Return the squared Frobenius distance of the Gram matrices, summed over maps.
+
+    Args:
+        output: Maps of a `FeatureExtractor`, one ``(B, C, H, W)`` per layer.
+        style: Maps of the styles, any size.
+
+    Returns:
+        ``(B,)``.
+
+    Source:
+        Johnson, Alahi & Fei-Fei, ECCV 2016, Eq. 4.
+
+    Example:
+        >>> gram_distance([torch.ones(1, 2, 4, 4)], [torch.zeros(1, 2, 4, 4)])
+        tensor([1.])
+    """
+    pairs = zip(output, style, strict=True)
+    terms = [(gram_matrix(a) - gram_matrix(b)).square().sum(dim=(1, 2)) for a, b in pairs]
+    return torch.stack(terms).sum(dim=0)
 
 
 def blend(content: Tensor, stylized: Tensor, alpha: Tensor) -> Tensor:

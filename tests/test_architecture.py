@@ -12,7 +12,7 @@ ROOT = Path(styleaug.__file__).parent
 # Lower layers first. A module may import from its own layer's packages and from those below.
 LAYERS = [
     {"_checks", "_image", "_draws", "_files", "weights", "samples"},
-    {"functional", "colorspace", "medoids", "picking", "sheet"},
+    {"functional", "lpips", "colorspace", "medoids", "picking", "sheet"},
     {"features"},
     {"stylizers"},
     {"bank", "styles", "params"},

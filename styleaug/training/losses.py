@@ -12,7 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from styleaug.functional import channel_mean_std, edge_correlation, gram_matrix
+from styleaug.functional import (
+    channel_mean_std,
+    edge_correlation,
+    gram_distance,
+    style_distance,
+)
 
 Maps = Sequence[Tensor]
 
@@ -58,16 +63,7 @@ def style_loss(output: Maps, style: Maps) -> Tensor:
         >>> style_loss([torch.ones(1, 2, 4, 4)], [torch.zeros(1, 2, 4, 4)]).item()
         1.0
     """
-    return style_distances(output, style).mean()
-
-
-def style_distances(output: Maps, style: Maps) -> Tensor:
-    """Return `style_loss` of every image, ``(B,)``."""
-    total = []
-    for a, b in zip(output, style, strict=True):
-        pairs = zip(channel_mean_std(a, eps=1e-5), channel_mean_std(b, eps=1e-5), strict=True)
-        total += [(x - y).square().flatten(1).mean(dim=1) for x, y in pairs]
-    return torch.stack(total).sum(dim=0)
+    return style_distance(output, style).mean()
 
 
 def relative_style_loss(output: Maps, content: Maps, style: Maps) -> Tensor:
@@ -80,8 +76,8 @@ def relative_style_loss(output: Maps, content: Maps, style: Maps) -> Tensor:
         >>> relative_style_loss(maps, [2 * m for m in maps], maps).item()
         0.0
     """
-    before = style_distances(content, style).detach()
-    return (style_distances(output, style) / (before + _SMALL_DISTANCE)).mean()
+    before = style_distance(content, style).detach()
+    return (style_distance(output, style) / (before + _SMALL_DISTANCE)).mean()
 
 
 _SMALL_DISTANCE = 0.5
@@ -99,9 +95,7 @@ def gram_loss(output: Maps, style: Maps) -> Tensor:
         >>> gram_loss([torch.ones(1, 2, 4, 4)], [torch.zeros(1, 2, 4, 4)]).item()
         1.0
     """
-    pairs = zip(output, style, strict=True)
-    squares = ((gram_matrix(a) - gram_matrix(b)).square().sum(dim=(1, 2)).mean() for a, b in pairs)
-    return _summed(squares)
+    return gram_distance(output, style).mean()
 
 
 def identity_loss(output: Tensor, image: Tensor) -> Tensor:

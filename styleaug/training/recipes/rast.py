@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from styleaug._checks import check_choice
+from styleaug.lpips import LAYERS as LPIPS_LAYERS
+from styleaug.lpips import lpips_heads, lpips_loss
 from styleaug.stylizers.rast_network import RASTConfig, RASTNetwork
 from styleaug.training.config import TrainConfig
 from styleaug.training.contrastive import ProjectionHead, info_nce_loss, pairs_with_partners
 from styleaug.training.discriminators import rast_discriminator
 from styleaug.training.losses import anatomy_loss, content_loss, lsgan_loss
-from styleaug.training.lpips import LAYERS as LPIPS_LAYERS
-from styleaug.training.lpips import lpips_heads, lpips_loss
 from styleaug.training.recipes.base import Phase, Recipe
 from styleaug.training.recipes.networks import Perception, load_encoder
 from styleaug.training.restoration import (

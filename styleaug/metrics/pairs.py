@@ -1,0 +1,78 @@
+"""The mean of a number per pair of images: what most metrics are."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+class PairMetric(Metric):
+    """Averages `measure` over all pairs that were seen.
+
+    Attributes:
+        higher_is_better: Direction, as torchmetrics states it.
+        same_size: Whether both images of a pair must have one size.
+
+    Raises:
+        ValueError: From `update`, if the two batches differ in length (or in size, where that
+            counts), an image holds NaN or infinity, or is outside [0, 1]; from `compute`, if no
+            pair was seen.
+    """
+
+    is_differentiable: bool | None = False
+    full_state_update: bool | None = False
+    same_size: ClassVar[bool] = True
+    total: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, output: Tensor, reference: Tensor) -> None:
+        """Take pairs ``(B, 3, H, W)`` in [0, 1]."""
+        check_pairs(output, reference, same_size=self.same_size)
+        values = self.measure(output, reference)
+        self.total += values.double().sum()
+        self.count += len(values)
+
+    def compute(self) -> Tensor:
+        """Return the mean over all pairs."""
+        if int(self.count) == 0:
+            raise ValueError(f"{type(self).__name__} must see at least one pair, got none.")
+        return (self.total / self.count).float()
+
+    def measure(self, output: Tensor, reference: Tensor) -> Tensor:
+        """Return one number per pair, ``(B,)``."""
+        raise NotImplementedError(f"{type(self).__name__} must implement measure.")
+
+
+def check_pairs(output: Tensor, reference: Tensor, *, same_size: bool) -> None:
+    """Raise ``ValueError`` unless two batches of images can be compared pair by pair."""
+    for name, images in (("output", output), ("reference", reference)):
+        check_metric_images(name, images)
+    if len(output) != len(reference):
+        raise ValueError(
+            f"output and reference must hold as many images, got {len(output)} and "
+            f"{len(reference)}."
+        )
+    if same_size and output.shape != reference.shape:
+        raise ValueError(
+            f"output and reference must have one shape, got {tuple(output.shape)} and "
+            f"{tuple(reference.shape)}."
+        )
+
+
+def check_metric_images(name: str, images: Tensor) -> None:
+    """Raise ``ValueError`` unless images are ``(B, 3, H, W)``, finite and in [0, 1]."""
+    if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
+        raise ValueError(f"{name} must be (B, 3, H, W) with images, got {tuple(images.shape)}.")
+    if not images.is_floating_point():
+        raise TypeError(f"{name} must be floating point in [0, 1], got {images.dtype}.")
+    low, high = (float(x) for x in torch.aminmax(images))
+    if not (low >= -1e-4 and high <= 1.0 + 1e-4):
+        raise ValueError(f"{name} must be finite and in [0, 1], got values from {low} to {high}.")

@@ -1,0 +1,171 @@
+"""Distances of feature maps: LPIPS, content and style losses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from styleaug._checks import check_choice
+from styleaug.features import FeatureExtractor
+from styleaug.functional import gram_distance, style_distance
+from styleaug.lpips import LAYERS, lpips_distance, lpips_heads
+from styleaug.metrics.pairs import PairMetric
+
+
+class LPIPS(PairMetric):
+    """Mean learned perceptual distance: 0 where the images are equal.
+
+    Args:
+        backbone: "alexnet" (the usual one to report) or "vgg16".
+        weights: "default" (torchvision's, downloaded once), a file with torchvision's names, or
+            None for random weights. The heads come with torchmetrics.
+
+    Source:
+        Zhang et al., CVPR 2018, version 0.1. The evaluation of Stylizing ViT feeds [0, 1] where
+        [-1, 1] is expected, so its figures do not compare with others'.
+
+    Example:
+        >>> metric, image = LPIPS(weights=None), torch.rand(1, 3, 64, 64)
+        >>> metric.update(image, image)
+        >>> metric.compute().item()
+        0.0
+    """
+
+    higher_is_better: bool | None = False
+    is_differentiable: bool | None = True
+
+    def __init__(
+        self,
+        backbone: Literal["alexnet", "vgg16"] = "alexnet",
+        *,
+        weights: str | Path | None = "default",
+    ) -> None:
+        super().__init__()
+        check_choice("backbone", backbone, LAYERS)
+        self.features = FeatureExtractor(backbone, LAYERS[backbone], weights=weights)
+        self.heads = lpips_heads(backbone)
+
+    @torch.no_grad()
+    def measure(self, output: Tensor, reference: Tensor) -> Tensor:
+        """Return LPIPS of every pair."""
+        return lpips_distance(self.features(output), self.features(reference), self.heads)
+
+
+class TemporalLPIPS(LPIPS):
+    """Mean LPIPS of neighbouring frames: how much a stylized video flickers.
+
+    Source:
+        What StyleKernel (CVPR 2023) calls LPIPS in its tables.
+
+    Example:
+        >>> metric = TemporalLPIPS(weights=None)
+        >>> metric.update(torch.full((3, 3, 64, 64), 0.5))  # a clip that does not move
+        >>> metric.compute().item()
+        0.0
+    """
+
+    def update(self, frames: Tensor) -> None:  # type: ignore[override]
+        """Take a clip ``(T, 3, H, W)`` of at least two frames."""
+        if len(frames) < 2:
+            raise ValueError(f"frames must be at least 2, got {len(frames)}.")
+        super().update(frames[1:], frames[:-1])
+
+
+class _FeatureDistance(PairMetric):
+    """A distance of maps of a backbone."""
+
+    higher_is_better: bool | None = False
+    is_differentiable: bool | None = True
+    layers: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        backbone: str = "vgg19",
+        layers: Sequence[str] | None = None,
+        *,
+        weights: str | Path | None = "default",
+        scale: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        chosen = tuple(layers or self.layers)
+        self.features = FeatureExtractor(backbone, chosen, weights=weights, scale=scale)
+
+
+class ContentLoss(_FeatureDistance):
+    """Mean over layers and pairs of the mean squared difference of the maps.
+
+    Args:
+        backbone: See `FeatureExtractor`.
+        layers: Its maps; relu4_1 and relu5_1 by default.
+        weights: "default", a file, or None for random weights.
+        scale: Numbers that the maps are divided by.
+
+    Source:
+        The scripts of MicroAST (AAAI 2023), on torchvision's filters. Theirs read images as BGR
+        and use AdaIN's VGG-19, so their figures do not compare.
+
+    Example:
+        >>> metric = ContentLoss(layers=["relu1_1"], weights=None)
+        >>> image = torch.rand(1, 3, 32, 32)
+        >>> metric.update(image, image)
+        >>> metric.compute().item()
+        0.0
+    """
+
+    layers: ClassVar[tuple[str, ...]] = ("relu4_1", "relu5_1")
+
+    @torch.no_grad()
+    def measure(self, output: Tensor, reference: Tensor) -> Tensor:
+        """Return the loss of every pair."""
+        pairs = zip(self.features(output), self.features(reference), strict=True)
+        return torch.stack([(a - b).square().flatten(1).mean(dim=1) for a, b in pairs]).mean(dim=0)
+
+
+class StyleLoss(_FeatureDistance):
+    """Mean over layers and pairs of the distance of feature statistics. Sizes may differ.
+
+    Args:
+        backbone: See `FeatureExtractor`.
+        layers: Its maps; relu1_1 to relu5_1 by default.
+        kind: "moments": squared differences of channel means and deviations; "gram": squared
+            Frobenius distance of Gram matrices divided by C·H·W.
+        weights: "default", a file, or None for random weights.
+        scale: Numbers that the maps are divided by.
+
+    Source:
+        "moments": the scripts of MicroAST; "gram": Johnson et al., ECCV 2016.
+
+    Example:
+        >>> metric = StyleLoss(layers=["relu1_1"], weights=None)
+        >>> image = torch.rand(1, 3, 32, 32)
+        >>> metric.update(image.flip(3), image)
+        >>> metric.compute().item() < 1e-3
+        True
+    """
+
+    layers: ClassVar[tuple[str, ...]] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+    same_size: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        backbone: str = "vgg19",
+        layers: Sequence[str] | None = None,
+        *,
+        kind: Literal["moments", "gram"] = "moments",
+        weights: str | Path | None = "default",
+        scale: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__(backbone, layers, weights=weights, scale=scale)
+        check_choice("kind", kind, ("moments", "gram"))
+        self.kind = kind
+
+    @torch.no_grad()
+    def measure(self, output: Tensor, reference: Tensor) -> Tensor:
+        """Return the loss of every pair."""
+        maps = self.features(output), self.features(reference)
+        distance = style_distance if self.kind == "moments" else gram_distance
+        return distance(*maps) / len(maps[0])
