@@ -5,6 +5,7 @@ from styleaug.training.recipes.contextual_adain import ContextualAdaINRecipe
 from styleaug.training.recipes.micro import MicroRecipe
 from styleaug.training.recipes.rast import RASTRecipe
 from styleaug.training.recipes.style_kernel import StyleKernelRecipe
+from styleaug.training.recipes.stylex import StyleXRecipe
 from styleaug.training.recipes.stylizing_vit import (
     BaseStylizingViTRecipe,
     SmallStylizingViTRecipe,
@@ -16,6 +17,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "contextual-adain": ContextualAdaINRecipe,
     "rast": RASTRecipe,
     "style-kernel": StyleKernelRecipe,
+    "stylex": StyleXRecipe,
     "stylizing-vit-tiny": StylizingViTRecipe,
     "stylizing-vit-small": SmallStylizingViTRecipe,
     "stylizing-vit-base": BaseStylizingViTRecipe,

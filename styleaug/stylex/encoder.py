@@ -1,0 +1,150 @@
+"""StyleX: how alike two X-rays were processed, whatever they show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from styleaug.weights import load_strictly, read_state_dict, weights_digest
+
+try:
+    from torchvision import models
+except (ImportError, RuntimeError) as error:
+    raise ImportError(
+        f"styleaug.stylex needs torchvision, its import failed with {error}. Install both from "
+        "one index: pip install torch torchvision."
+    ) from error
+
+SIZE = 512
+"""Length of an embedding."""
+
+
+class StyleEncoder(nn.Module):
+    """ResNet-18 for grey images, up to its pooled features.
+
+    Example:
+        >>> StyleEncoder().eval()(torch.rand(2, 1, 64, 64)).shape
+        torch.Size([2, 512])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        body = models.resnet18(weights=None, zero_init_residual=True)
+        body.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
+        body.fc = nn.Identity()
+        self.body = body
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return embeddings ``(B, 512)`` of images ``(B, 1, H, W)`` in [0, 1]."""
+        found: Tensor = self.body(2.0 * images - 1.0)
+        return found
+
+
+class SimSiamHeads(nn.Module):
+    """Projector and predictor of SimSiam.
+
+    Args:
+        size: Of the embeddings.
+        width: Of the projections.
+        bottleneck: Between the layers of the predictor.
+
+    Source:
+        Chen & He, "Exploring Simple Siamese Representation Learning", CVPR 2021, with three layers
+        of projection as in their code.
+    """
+
+    def __init__(self, size: int = SIZE, width: int = 2048, bottleneck: int = 512) -> None:
+        super().__init__()
+        self.projector = nn.Sequential(
+            *_layer(size, size),
+            *_layer(size, size),
+            nn.Linear(size, width, bias=False),
+            nn.BatchNorm1d(width, affine=False),
+        )
+        self.predictor = nn.Sequential(*_layer(width, bottleneck), nn.Linear(bottleneck, width))
+
+    def forward(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """Return projections and predictions."""
+        projected = self.projector(embeddings)
+        return projected, self.predictor(projected)
+
+
+class StyleX(nn.Module):
+    """Similarity of X-ray styles: the cosine of two embeddings, 1 for the same processing.
+
+    Frozen, but gradients pass to the images, so that it can be a loss.
+
+    Args:
+        weights: A file written by ``styleaug train stylex``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the weights do not fit.
+
+    Source:
+        Eckert et al., "StyleX: A Trainable Metric for X-ray Style Distances", arXiv 2405.14718. The
+        paper calls the similarity a distance; here the distance is one minus it.
+    """
+
+    def __init__(self, weights: str | Path) -> None:
+        super().__init__()
+        self.encoder = StyleEncoder()
+        state = read_state_dict(Path(weights))
+        wide = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+        load_strictly(self.encoder, wide, origin=str(weights))
+        self.weights_id = weights_digest(wide)
+        self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> StyleX:
+        """Stay in eval mode, whatever a parent module asks for."""
+        return super().train(False)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return embeddings ``(B, 512)`` of unit length.
+
+        Args:
+            images: float ``(B, 1, H, W)`` or ``(B, 3, H, W)`` in [0, 1], sides of at least 32
+                pixels; colour is averaged.
+
+        Raises:
+            ValueError: If shape or values do not fit.
+        """
+        return F.normalize(self.encoder(grey_images(images)).float(), dim=1)
+
+    def similarity(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return the similarity of pairs, ``(B,)`` in [-1, 1]; sizes may differ."""
+        if len(a) != len(b):
+            raise ValueError(f"a and b must hold as many images, got {len(a)} and {len(b)}.")
+        return (self.embed(a) * self.embed(b)).sum(dim=1)
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return one minus the similarity of pairs, ``(B,)``."""
+        return 1.0 - self.similarity(a, b)
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return `distance`."""
+        return self.distance(a, b)
+
+
+def grey_images(images: Tensor) -> Tensor:
+    """Return images as ``(B, 1, H, W)``.
+
+    Raises:
+        ValueError: If they are no images of one or three channels in [0, 1] with sides of at least
+            32 pixels.
+    """
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or min(images.shape[2:]) < 32:
+        raise ValueError(
+            f"images must be (B, 1 or 3, H, W) with sides >= 32, got {tuple(images.shape)}."
+        )
+    low, high = (float(x) for x in torch.aminmax(images.detach()))
+    if not (low >= -1e-3 and high <= 1.0 + 1e-3):
+        raise ValueError(f"images must be finite and in [0, 1], got values from {low} to {high}.")
+    return images.mean(dim=1, keepdim=True)
+
+
+def _layer(inputs: int, outputs: int) -> list[nn.Module]:
+    return [nn.Linear(inputs, outputs, bias=False), nn.BatchNorm1d(outputs), nn.ReLU()]

@@ -1,0 +1,112 @@
+"""The recipe of StyleX."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from styleaug._checks import check_choice
+from styleaug.stylex.encoder import SimSiamHeads, StyleEncoder
+from styleaug.stylex.pipelines import PIPELINES, Pipeline
+from styleaug.training.config import TrainConfig
+from styleaug.training.recipes.base import Phase, Recipe
+
+
+class StyleXRecipe(Recipe):
+    """SimSiam on two X-rays that were processed alike.
+
+    Content and style images of a pair are different anatomy. Both are flipped and turned at random
+    (nothing else: contrast, blur and noise are style), and processed by one pipeline with one
+    vector of parameters. Batches of a hundred pairs and more are useful.
+
+    Losses: ``similarity``, the negative cosine of prediction and projection. ``spread`` is logged,
+    with weight 0: deviation of the normalised projections times the root of their width. It is
+    near 1; towards 0 the encoder collapses.
+
+    Options: ``pipelines``, names of `styleaug.stylex.pipelines.PIPELINES`.
+
+    Source:
+        Eckert et al., arXiv 2405.14718; Chen & He, CVPR 2021.
+    """
+
+    default_weights: ClassVar[Mapping[str, float]] = {"similarity": 1.0, "spread": 0.0}
+    default_options: ClassVar[Mapping[str, object]] = {"pipelines": tuple(PIPELINES)}
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__(config)
+        names = self._names("pipelines")
+        for name in names:
+            check_choice("options.pipelines", name, PIPELINES)
+        self._pipelines = [PIPELINES[name] for name in names]
+        self.encoder, self.heads = StyleEncoder(), SimSiamHeads()
+
+    def generator(self) -> nn.Module:
+        """Return the encoder."""
+        return self.encoder
+
+    def trained(self) -> nn.Module:
+        """Return the encoder and the heads of SimSiam."""
+        return nn.ModuleDict({"encoder": self.encoder, "heads": self.heads})
+
+    def forward(self, content: Tensor, style: Tensor, phase: Phase) -> dict[str, Tensor]:
+        """Return the losses of a batch of pairs ``(B, 3, H, W)``."""
+        first, second = self._processed(content, style)
+        views = self.heads(self.encoder(turned(first))), self.heads(self.encoder(turned(second)))
+        (za, pa), (zb, pb) = ((z.float(), p.float()) for z, p in views)
+        cosines = (
+            F.cosine_similarity(p, z.detach(), dim=1).mean() for p, z in ((pa, zb), (pb, za))
+        )
+        return {"similarity": -0.5 * sum(cosines), "spread": spread(za)}  # type: ignore[dict-item]
+
+    def preview(self, content: Tensor, style: Tensor) -> Tensor:
+        """Return processed contents to look at."""
+        return self._processed(content, style)[0].expand(-1, 3, -1, -1)
+
+    def _processed(self, content: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+        """Return both images of every pair, processed alike; each pipeline takes its share."""
+        pairs = torch.stack([content, style]).float().mean(dim=2, keepdim=True)
+        shares = torch.tensor_split(torch.arange(len(content)), len(self._pipelines))
+        with torch.no_grad(), torch.autocast(content.device.type, enabled=False):
+            done = [
+                process_pairs(pairs[:, share], pipeline)
+                for share, pipeline in zip(shares, self._pipelines, strict=True)
+                if len(share)
+            ]
+        first, second = torch.cat(done, dim=1)
+        return first, second
+
+
+def process_pairs(pairs: Tensor, pipeline: type[Pipeline]) -> Tensor:
+    """Return pairs ``(2, B, 1, H, W)`` with both images of each processed alike.
+
+    Parameters are drawn from torch's global generator, outside of the held-out region.
+    """
+    generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+    vectors = pipeline.sample(pairs.shape[1], generator).to(pairs)
+    views = [pipeline.process(images, vectors, generator) for images in pairs]
+    return torch.stack(views)
+
+
+def turned(images: Tensor) -> Tensor:
+    """Return images that are mirrored and turned by quarters at random, each on its own."""
+    mirrored = torch.rand(len(images), device=images.device) < 0.5
+    images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
+    quarters = torch.randint(4, (len(images),))
+    return torch.stack(
+        [torch.rot90(image, int(k), (1, 2)) for image, k in zip(images, quarters, strict=True)]
+    )
+
+
+def spread(projections: Tensor) -> Tensor:
+    """Return the mean deviation of projections of unit length, times the root of their width.
+
+    Example:
+        >>> spread(torch.ones(4, 8)).item()
+        0.0
+    """
+    units = F.normalize(projections.detach(), dim=1)
+    return units.std(dim=0).mean() * units.shape[1] ** 0.5
