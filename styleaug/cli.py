@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from styleaug.commands import bank, demo, stylize, table, train, tta
+from styleaug.commands import bank, demo, evaluate, stylize, table, train, tta
 
 EPILOG = """examples:
   styleaug demo
@@ -70,6 +70,12 @@ COMMANDS = {
         tta.add_tta_arguments,
         tta.run_tta,
         tta.EPILOG,
+    ),
+    "evaluate": Command(
+        "score stylizers on image files and write a report",
+        evaluate.add_evaluate_arguments,
+        evaluate.run_evaluate,
+        evaluate.EPILOG,
     ),
 }
 

@@ -17,7 +17,7 @@ LAYERS = [
     {"stylizers"},
     {"bank", "styles", "params"},
     {"transform"},
-    {"tta", "adapters"},
+    {"tta", "adapters", "evaluation"},
     {"cli", "commands", "__main__"},
 ]
 BESIDE = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -13,10 +13,10 @@ from styleaug.metrics.pairs import PairMetric
 class Restorer(Protocol):
     """What `RestorationSSIM` and `IdempotencyDrift` need of a `Stylizer`."""
 
-    def encode_style(self, style: Tensor) -> object:
+    def encode_style(self, style: Tensor) -> Any:
         """Return the codes of style images."""
 
-    def stylize(self, content: Tensor, style_code: object, /) -> Tensor:
+    def stylize(self, content: Tensor, style_code: Any) -> Tensor:
         """Return contents in the styles of codes."""
 
     def restore(self, stylized: Tensor, content: Tensor) -> Tensor:

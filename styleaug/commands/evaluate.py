@@ -1,0 +1,191 @@
+"""``styleaug evaluate``: scores of stylizers on image files, and a report to look at."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from styleaug._files import write_text
+from styleaug.commands.stylize import progress_bar
+from styleaug.sheet import contact_sheet, to_picture
+from styleaug.stylizers import STYLIZERS, create_stylizer
+from styleaug.stylizers.base import ColorStylizer, Stylizer
+
+EPILOG = """examples:
+  styleaug evaluate --content scans/ --style lab_a/ -o report
+  styleaug evaluate --content scans/ --style lab_a/ --stylizer micro stylizing-vit-tiny -o report
+  styleaug evaluate --content scans/ --style lab_a/ --stylized stylized/ -o report
+  styleaug evaluate --content scans/ --style lab_a/ --metrics ssim edges style \\
+      --features vgg19=vgg19.safetensors -o report
+"""
+_SHOWN = 6
+
+
+def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``styleaug evaluate``."""
+    add = parser.add_argument
+    add("--content", nargs="+", required=True, metavar="PATH", help="files, folders, patterns")
+    add("--style", nargs="+", required=True, metavar="PATH", help="files, folders, patterns")
+    add("--stylizer", nargs="+", default=["micro"], metavar="NAME", help="beside colour (micro)")
+    add("--weights", metavar="W", help="weights of the only stylizer that is named")
+    add("--stylized", metavar="DIR", help="images made elsewhere, under the contents' names")
+    add("--metrics", nargs="+", metavar="NAME", help="ssim psnr edges color restored drift ...")
+    add("--features", nargs="+", default=[], metavar="NAME=FILE", help="weights of a backbone")
+    add("--size", type=int, default=256, metavar="N", help="longest side of the images (256)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the drawn styles (0)")
+    add("-o", "--output", required=True, metavar="DIR", help="folder of the report")
+
+
+def run_evaluate(options: argparse.Namespace, console: Console) -> int:
+    """Score and write the report; returns 1 if a file could not be read."""
+    try:
+        evaluation = importlib.import_module("styleaug.evaluation")
+        scoring = importlib.import_module("styleaug.evaluation.scores")
+    except ImportError as error:
+        raise ImportError(
+            f"styleaug evaluate: pip install 'styleaug[metrics]' ({error})."
+        ) from error
+    if options.size < 32:
+        raise ValueError(f"--size must be at least 32, got {options.size}.")
+    names = options.metrics or list(evaluation.measures.DEFAULT)
+    files = dict(item.split("=", 1) for item in options.features)
+    pairs = evaluation.pair_files(options.content, options.style, options.seed)
+    sources = _sources(options, scoring)
+    metrics = {
+        name: evaluation.build_measures(names, stylizer, files)
+        for name, (stylizer, _) in sources.items()
+    }
+    folder = Path(options.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = evaluation.Scores(folder / "scores.jsonl")
+    broken: dict[str, str] = {}
+    found = {}
+    with progress_bar(console) as progress:
+        for name, (stylizer, paint) in sources.items():
+            task = progress.add_task(name, total=len(pairs))
+            found[name] = evaluation.score_stylizer(
+                pairs,
+                metrics[name],
+                paint,
+                kept,
+                identity=stylizer.identity if stylizer else f"folder:{options.stylized}",
+                size=options.size,
+                on_error=lambda pair, error: broken.setdefault(pair.name, str(error)),
+                advance=partial(progress.advance, task),
+            )
+    for pair_name, message in broken.items():
+        console.print(f"[red]skipped[/red] {pair_name}: {message}", soft_wrap=True)
+    if not any(found.values()):
+        raise ValueError("--content must hold an image that can be read with its style.")
+    table = {name: scoring.summary(rows) for name, rows in found.items() if rows}
+    whole = [pair for pair in pairs if all(pair.name in rows for rows in found.values() if rows)]
+    _write(options, folder, evaluation, scoring, table, found, whole, sources)
+    console.print(_terminal(table, evaluation.MEASURES))
+    console.print(f"{len(pairs)} pairs, written to {folder.resolve()}", soft_wrap=True)
+    return 1 if broken else 0
+
+
+def _sources(options: argparse.Namespace, scoring: Any) -> dict[str, tuple[Stylizer | None, Any]]:
+    """Return what paints, by name: the colour stylizers, those that were named, the folder."""
+    if options.weights and len(options.stylizer) != 1:
+        raise ValueError(f"--weights needs one --stylizer, got {options.stylizer}.")
+    colors = [
+        name
+        for name, entry in STYLIZERS.items()
+        if isinstance(entry.build, type) and issubclass(entry.build, ColorStylizer)
+    ]
+    sources: dict[str, tuple[Stylizer | None, Any]] = {}
+    for name in dict.fromkeys([*options.stylizer, *colors]):
+        weights = options.weights if name in options.stylizer and name not in colors else None
+        stylizer = create_stylizer(name, weights=weights)
+        sources[name] = stylizer, scoring.stylizer_paint(stylizer)
+    if options.stylized:
+        folder = Path(options.stylized)
+        if not folder.is_dir():
+            raise FileNotFoundError(f"--stylized must be a folder, got {options.stylized!r}.")
+        sources[folder.name] = None, scoring.folder_paint(folder, options.size)
+    return sources
+
+
+def _write(
+    options: argparse.Namespace,
+    folder: Path,
+    evaluation: Any,
+    scoring: Any,
+    table: Mapping[str, Any],
+    found: Mapping[str, Any],
+    pairs: Sequence[Any],
+    sources: Mapping[str, Any],
+) -> None:
+    """Write tables and report."""
+    measures = list(next(iter(table.values())))
+    write_text(folder / "summary.json", json.dumps(table, indent=1) + "\n")
+    lines = [
+        [name, pair, *(row.get(measure, "") for measure in measures)]
+        for name, rows in found.items()
+        for pair, row in rows.items()
+    ]
+    write_text(folder / "scores.csv", _csv([["stylizer", "content", *measures], *lines]))
+    head = ["stylizer", *measures]
+    body = [
+        [name, *(f"{columns[m]['mean']:.6g}" if m in columns else "" for m in measures)]
+        for name, columns in table.items()
+    ]
+    write_text(folder / "summary.csv", _csv([head, *body]))
+    draw = partial(_sheet, sources=sources, size=options.size, scoring=scoring)
+    first = next(iter(sources))
+    worst = {}
+    for name in measures:
+        values = {pair.name: found[first][pair.name][name] for pair in pairs}
+        order = sorted(pairs, key=lambda pair, v=values: v[pair.name])  # type: ignore[misc]
+        low_is_bad = evaluation.MEASURES[name].better == "high"
+        worst[name] = draw((order if low_is_bad else order[::-1])[:3])
+    sheet = draw(pairs[:: max(1, len(pairs) // _SHOWN)][:_SHOWN])
+    notes = [
+        f"{len(pairs)} pairs; every content with one style, drawn with seed {options.seed}; images "
+        f"of at most {options.size} pixels. Worst cases are those of {first}.",
+    ]
+    page = evaluation.write_report("Stylizers compared", table, found, sheet, worst, notes)
+    write_text(folder / "report.html", page)
+    sheet.save(folder / "grid.png")
+
+
+def _sheet(
+    pairs: Sequence[Any], *, sources: Mapping[str, Any], size: int, scoring: Any
+) -> Image.Image:
+    """Return a contact sheet: content, style, and every stylizer's image."""
+    rows = []
+    for pair in pairs:
+        content, style = (scoring.read_sized(p, size) for p in (pair.content, pair.style))
+        painted = [paint(pair, content, style) for _, paint in sources.values()]
+        rows.append([to_picture(image[0]) for image in (content, style, *painted)])
+    labels = [Path(pair.name).name for pair in pairs]
+    return contact_sheet(rows, labels, ["content", "style", *sources], cell=150)
+
+
+def _terminal(table: Mapping[str, Any], measures: Mapping[str, Any]) -> Table:
+    names = list(next(iter(table.values())))
+    shown = Table(
+        "stylizer", *(f"{n} {'↑' if measures[n].better == 'high' else '↓'}" for n in names)
+    )
+    for stylizer, columns in table.items():
+        cells = (f"{columns[n]['mean']:.4g}" if n in columns else "–" for n in names)
+        shown.add_row(stylizer, *cells)
+    return shown
+
+
+def _csv(rows: Sequence[Sequence[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
