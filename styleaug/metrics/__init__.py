@@ -20,7 +20,7 @@ from styleaug.metrics.distribution import (
     gaussian_moments,
 )
 from styleaug.metrics.pairs import PairMetric
-from styleaug.metrics.perceptual import LPIPS, ContentLoss, StyleLoss, TemporalLPIPS
+from styleaug.metrics.perceptual import LPIPS, ContentLoss, StyleDistance, StyleLoss, TemporalLPIPS
 from styleaug.metrics.structure import PSNR, SSIM, EdgeCorrelation, psnr
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "IdempotencyDrift",
     "PairMetric",
     "RestorationSSIM",
+    "StyleDistance",
     "StyleLoss",
     "TemporalLPIPS",
     "frechet_distance",

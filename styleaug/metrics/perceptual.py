@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -169,3 +169,42 @@ class StyleLoss(_FeatureDistance):
         maps = self.features(output), self.features(reference)
         distance = style_distance if self.kind == "moments" else gram_distance
         return distance(*maps) / len(maps[0])
+
+
+class StyleDistance(PairMetric):
+    """Mean distance of the embeddings of stylized images and their styles. Sizes may differ.
+
+    Args:
+        metric: `styleaug.stylex.StyleX`, or anything with its ``distance``.
+
+    Source:
+        Eckert et al., "StyleX", arXiv 2405.14718: one minus their similarity.
+
+    Example:
+        >>> class Brightness:
+        ...     def distance(self, a, b):
+        ...         return (a.mean((1, 2, 3)) - b.mean((1, 2, 3))).abs()
+        >>> metric = StyleDistance(Brightness())
+        >>> metric.update(torch.full((1, 3, 32, 32), 0.75), torch.full((1, 3, 40, 40), 0.5))
+        >>> metric.compute().item()
+        0.25
+    """
+
+    higher_is_better: bool | None = False
+    is_differentiable: bool | None = True
+    same_size: ClassVar[bool] = False
+
+    def __init__(self, metric: Distance) -> None:
+        super().__init__()
+        self.metric = metric
+
+    def measure(self, output: Tensor, reference: Tensor) -> Tensor:
+        """Return the distance of every pair."""
+        return self.metric.distance(output, reference)
+
+
+class Distance(Protocol):
+    """What `StyleDistance` needs of `StyleX`."""
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return the distance of every pair, ``(B,)``."""

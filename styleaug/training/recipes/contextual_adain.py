@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from styleaug.stylex.encoder import StyleX
 from styleaug.stylizers.adain_network import AdaINConfig, AdaINNetwork, adain_to, feature_moments
 from styleaug.stylizers.encoders import OWN_VGG
 from styleaug.training.config import TrainConfig
@@ -26,7 +27,8 @@ class ContextualAdaINRecipe(Recipe):
     where it is no VGG-19; ``content``: "contextual", or "mse", which is plain AdaIN (features of
     the output against the exchanged features); ``content_layers`` and ``style_layers`` of the loss
     network (VGG-19, ``features`` of the configuration), ``scales`` of its style maps;
-    ``bandwidth``; ``direction``.
+    ``bandwidth``; ``direction``; ``stylex``, the file of an encoder for the loss of that name, the
+    distance of X-ray styles, which has weight 0 unless it is given one.
 
     The source names no schedule; AdaIN's is Adam at 1e-4, ``lr / (1 + 5e-5 i)``, batch 8, crops
     of 256, 160000 iterations.
@@ -38,7 +40,11 @@ class ContextualAdaINRecipe(Recipe):
         shows, with weight 10.
     """
 
-    default_weights: ClassVar[Mapping[str, float]] = {"content": 1.0, "style": 10.0}
+    default_weights: ClassVar[Mapping[str, float]] = {
+        "content": 1.0,
+        "style": 10.0,
+        "stylex": 0.0,
+    }
     default_options: ClassVar[Mapping[str, object]] = {
         "backbone": "vgg19",
         "layer": "relu4_1",
@@ -48,6 +54,7 @@ class ContextualAdaINRecipe(Recipe):
         "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),
         "scales": (1.0, 1.0, 1.0, 1.0),
         "bandwidth": 0.5,
+        "stylex": "",
         "direction": "forward",
     }
 
@@ -70,6 +77,10 @@ class ContextualAdaINRecipe(Recipe):
             dict(zip(self._style, self._numbers("scales"), strict=False)),
         )
 
+        # a list hides the frozen encoder from the parameters and checkpoints of the run
+        uses_stylex = self.loss_weights["stylex"] > 0.0
+        self._stylex = [StyleX(str(self.options["stylex"]))] if uses_stylex else None
+
     def generator(self) -> nn.Module:
         """Return the network; only its decoder is trained."""
         return self.network
@@ -89,10 +100,14 @@ class ContextualAdaINRecipe(Recipe):
             pairs = [(maps[layer], before["content"][layer]) for layer in self._content]
             kept = torch.stack([self._contextual(*pair) for pair in pairs]).sum()
         styles = [before["style"][layer] for layer in self._style]
-        return {
+        losses = {
             "content": kept,
             "style": style_loss([maps[layer] for layer in self._style], styles),
         }
+        if self._stylex is not None:
+            metric = self._stylex[0].to(content.device)
+            losses["stylex"] = metric.distance(output.float().clamp(0.0, 1.0), style).mean()
+        return losses
 
     def preview(self, content: Tensor, style: Tensor) -> Tensor:
         """Return stylized images to look at."""
