@@ -111,7 +111,7 @@ class LocalLaplacian(Pipeline):
     """Logarithm, local Laplacian filter, window and gamma.
 
     Attributes:
-        detail: Exponent of small differences; under 1 details rise.
+        detail: Slope of small differences; over 1 details rise.
         edges: Slope of large differences; under 1 the range is compressed.
         fine: Gain of the finest band.
         coarse: Gain of the coarsest band.
@@ -120,13 +120,14 @@ class LocalLaplacian(Pipeline):
         gamma: Exponent of the tone curve.
 
     Source:
-        Paris, Hasinoff & Kautz, SIGGRAPH 2011, Eq. 1-2, at eight intensities between which the
-        pyramids are interpolated, as Aubry et al., ACM TOG 2014. Eckert et al. (arXiv 2405.14718)
-        disclose no parameters; this stands for their reproducible pipeline.
+        Paris, Hasinoff & Kautz, SIGGRAPH 2011, in the fast form of Aubry et al., ACM TOG 2014: a
+        smooth curve around eight intensities, between which the pyramids are interpolated. Eckert
+        et al. (arXiv 2405.14718) disclose no parameters; this stands for their reproducible
+        pipeline.
 
     Example:
         >>> images = torch.rand(2, 1, 64, 64)
-        >>> LocalLaplacian(detail=0.5)(images).shape
+        >>> LocalLaplacian(detail=2.0)(images).shape
         torch.Size([2, 1, 64, 64])
     """
 
@@ -139,12 +140,12 @@ class LocalLaplacian(Pipeline):
     gamma: float = 1.0
 
     RANGES: ClassVar[Mapping[str, Range]] = {
-        "detail": (0.4, 1.3),
+        "detail": (0.5, 3.0),
         "edges": (0.3, 1.2),
         "fine": (0.5, 3.0),
         "coarse": (0.6, 1.6),
-        "center": (0.35, 0.65),
-        "width": (0.5, 1.3),
+        "center": (0.4, 0.7),
+        "width": (0.6, 1.4),
         "gamma": (0.5, 2.0),
     }
 
@@ -154,7 +155,7 @@ class LocalLaplacian(Pipeline):
     ) -> Tensor:
         """Process images, each with parameters of its own; see `Pipeline.process`."""
         detail, edges, fine, coarse, center, width, gamma = _columns(vectors)
-        bright = (1.0 + 15.0 * images).log() / math.log(16.0)
+        bright = (1.0 + 3.0 * images).log() / math.log(4.0)
         bands, low = _local_laplacian(bright, detail, edges)
         gains = [fine * (coarse / fine) ** (level / (_LEVELS - 1)) for level in range(_LEVELS)]
         for band, gain in zip(reversed(bands), reversed(gains), strict=True):
@@ -220,7 +221,8 @@ PIPELINES: dict[str, type[Pipeline]] = {
 
 _LEVELS = 4
 _INTENSITIES = 8
-_SIGMA = 0.1
+_SIGMA = 0.15
+"""Differences up to here are details; as much as the distance of two intensities."""
 _TAPS = 12
 
 
@@ -246,12 +248,10 @@ def _local_laplacian(image: Tensor, detail: Tensor, edges: Tensor) -> tuple[list
 
 
 def _remap(image: Tensor, reference: float, detail: Tensor, edges: Tensor) -> Tensor:
-    """Return values around a reference: small differences by a power, large ones by a slope."""
+    """Return values around a reference: near ones with one slope, far ones with another."""
     gap = image - reference
-    size = gap.abs()
-    small = _SIGMA * (size / _SIGMA + 1e-4) ** detail
-    large = edges * (size - _SIGMA) + _SIGMA
-    return reference + gap.sign() * torch.where(size <= _SIGMA, small, large)
+    near = torch.exp(-0.5 * (gap / _SIGMA).square())
+    return reference + gap * (edges + (detail - edges) * near)
 
 
 def _window(image: Tensor, center: Tensor, width: Tensor) -> Tensor:
