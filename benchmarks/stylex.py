@@ -1,0 +1,151 @@
+"""Does StyleX see processing and not anatomy? Beside plain statistics.
+
+``python -m benchmarks.stylex --weights model.safetensors --images FILMS [--other CT] [--features
+vgg19.safetensors]`` takes images that training never saw, and parameters of the region that it left
+out, and gives for each pipeline:
+
+* retrieval: share of images whose style is found among 32, all of other anatomy (chance 0.03);
+* spearman: rank correlation of the distance with that of the parameters, for unlike anatomy;
+* content gap: distance by anatomy alone, as a share of the distance by style alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from benchmarks.record import write_record
+from styleaug._files import find_images
+from styleaug.evaluation.scores import read_sized
+from styleaug.features import FeatureExtractor
+from styleaug.functional import channel_mean_std
+from styleaug.stylex import PIPELINES, Pipeline, StyleX
+
+STYLES, ROUNDS, PAIRS = 32, 8, 256
+LAYERS = ("relu1_1", "relu2_1", "relu3_1")
+Embed = Callable[[Tensor], Tensor]
+
+
+def main() -> None:
+    """Measure, print and write the record."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", required=True)
+    parser.add_argument("--images", required=True, help="films that training never saw")
+    parser.add_argument("--other", help="images of another kind")
+    parser.add_argument("--features", default="default", help="weights of VGG-19")
+    parser.add_argument("--size", type=int, default=160)
+    parser.add_argument("--no-record", action="store_true")
+    options = parser.parse_args()
+    metric = StyleX(options.weights)
+    extractor = FeatureExtractor("vgg19", LAYERS, weights=options.features)
+    embeds: dict[str, Embed] = {
+        "StyleX": metric.embed,
+        "mean and deviation": _grey_moments,
+        "histogram": _histogram,
+        "VGG statistics": lambda images: _vgg(images, extractor),
+    }
+    results: dict[str, object] = {}
+    kinds = {"films": options.images} | ({"other": options.other} if options.other else {})
+    for kind, folder in kinds.items():
+        images = read_grey(Path(folder), options.size)
+        for name, pipeline in PIPELINES.items():
+            for held_out in (False, True):
+                label = f"{kind}, {name}, {'unseen' if held_out else 'seen'} parameters"
+                results[label] = {
+                    key: figures(images, pipeline, embed, held_out) for key, embed in embeds.items()
+                }
+                print(label, json.dumps(results[label], indent=1), flush=True)
+    if not options.no_record:
+        print(write_record("stylex", {"images": {k: str(k) for k in kinds}, **results}))
+
+
+def read_grey(folder: Path, size: int) -> Tensor:
+    """Return square grey images ``(N, 1, size, size)``."""
+    squares = []
+    for path in find_images([folder]):
+        image = read_sized(path, 2 * size).mean(dim=1, keepdim=True)
+        side = min(image.shape[2:])
+        top, left = ((length - side) // 2 for length in image.shape[2:])
+        square = image[..., top : top + side, left : left + side]
+        squares.append(F.interpolate(square, (size, size), mode="bilinear", antialias=True))
+    return torch.cat(squares).clamp(0, 1)
+
+
+@torch.no_grad()
+def figures(
+    images: Tensor, pipeline: type[Pipeline], embed: Embed, held_out: bool
+) -> dict[str, float]:
+    """Return the three figures of one embedding on one pipeline."""
+    generator = torch.Generator().manual_seed(0)
+    right, total = 0, 0
+    for _ in range(ROUNDS):
+        vectors = pipeline.sample(STYLES, generator, held_out=held_out)
+        one, two = _drawn(images, 2, STYLES, generator)
+        gallery = embed(pipeline.process(one, vectors, generator))
+        queries = embed(pipeline.process(two, vectors, generator))
+        right += int((_distances(queries, gallery).argmin(dim=1) == torch.arange(STYLES)).sum())
+        total += STYLES
+    first, second = (pipeline.sample(PAIRS, generator, held_out=held_out) for _ in range(2))
+    one, two = _drawn(images, 2, PAIRS, generator)
+    apart = _paired(
+        embed(pipeline.process(one, first, generator)),
+        embed(pipeline.process(two, second, generator)),
+    )
+    far = (pipeline.normalise(first) - pipeline.normalise(second)).norm(dim=1)
+    same_style = _paired(
+        embed(pipeline.process(one, first, generator)),
+        embed(pipeline.process(two, first, generator)),
+    )
+    same_content = _paired(
+        embed(pipeline.process(one, first, generator)),
+        embed(pipeline.process(one, second, generator)),
+    )
+    return {
+        "retrieval": round(right / total, 3),
+        "spearman": round(float(spearmanr(apart.numpy(), far.numpy()).statistic), 3),
+        "content gap": round(float(same_style.mean() / same_content.mean()), 3),
+    }
+
+
+def _drawn(images: Tensor, groups: int, count: int, generator: torch.Generator) -> list[Tensor]:
+    """Return groups of images; no image stands at one place of two groups."""
+    rows = torch.randint(len(images), (count,), generator=generator)
+    shift = torch.randint(1, len(images), (count,), generator=generator)
+    return [images[(rows + index * shift) % len(images)] for index in range(groups)]
+
+
+def _distances(a: Tensor, b: Tensor) -> Tensor:
+    return torch.cdist(a.double(), b.double())
+
+
+def _paired(a: Tensor, b: Tensor) -> Tensor:
+    return (a.double() - b.double()).norm(dim=1)
+
+
+def _grey_moments(images: Tensor) -> Tensor:
+    return torch.cat([x.flatten(1) for x in channel_mean_std(images)], dim=1)
+
+
+def _histogram(images: Tensor) -> Tensor:
+    rows = [torch.histc(image, 64, 0.0, 1.0) / image.numel() for image in images]
+    return torch.stack(rows).cumsum(dim=1)
+
+
+def _vgg(images: Tensor, extractor: FeatureExtractor) -> Tensor:
+    parts = []
+    for chunk in images.expand(-1, 3, -1, -1).split(32):
+        maps = extractor(chunk)
+        moments = [x.flatten(1) / m.mean() for m in maps for x in channel_mean_std(m)]
+        parts.append(torch.cat(moments, dim=1))
+    return torch.cat(parts)
+
+
+if __name__ == "__main__":
+    main()
