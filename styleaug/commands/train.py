@@ -46,6 +46,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--resume", action="store_true", help="go on from the last checkpoint of the output folder")
     add("--precision", choices=PRECISIONS)
     add("--accelerator", choices=["auto", "cpu", "cuda"])
+    add("--epochs", type=float, metavar="X", help="passes over the contents, in place of --steps")
     add("--learning-rate", type=float, metavar="X")
     add("--start", metavar="FILE", help="weights to start from instead of random ones")
     add("--features", metavar="FILE", help="weights of the perceptual backbone (torchvision's)")
@@ -75,8 +76,11 @@ def read_config(options: argparse.Namespace) -> TrainConfig:
     """Return the settings that the arguments and the file stand for.
 
     Raises:
-        ValueError: If neither names content folders, or the file has unknown keys.
+        ValueError: If neither names content folders, both steps and epochs are given, or the file
+            has unknown keys.
     """
+    if options.steps is not None and options.epochs is not None:
+        raise ValueError(f"--steps or --epochs, got {options.steps} and {options.epochs}.")
     given: dict[str, Any] = {
         name: value
         for name, value in vars(options).items()

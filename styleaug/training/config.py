@@ -24,6 +24,7 @@ class TrainConfig:
         style: Folders of style images; empty takes the content folders.
         output: Folder of checkpoints, logs and the final weights.
         steps: Optimiser steps.
+        epochs: Passes over as many contents as there are, in the place of ``steps``; 0 for none.
         batch_size: Images per device and step.
         accumulate: Batches whose gradients are summed before a step.
         size: Side of the square crops in pixels.
@@ -58,6 +59,7 @@ class TrainConfig:
     output: str
     style: tuple[str, ...] = ()
     steps: int = 10_000
+    epochs: float = 0.0
     batch_size: int = 8
     accumulate: int = 1
     size: int = 128
@@ -80,7 +82,14 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_choice("precision", self.precision, PRECISIONS)
-        least = {"steps": 1, "batch_size": 2, "accumulate": 1, "size": 32, "devices": 1}
+        least = {
+            "epochs": 0,
+            "steps": 1,
+            "batch_size": 2,
+            "accumulate": 1,
+            "size": 32,
+            "devices": 1,
+        }
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"{name} must be at least {bound}, got {getattr(self, name)}.")

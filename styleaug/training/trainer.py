@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,14 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, *, resume: bool = False, quiet: bool = False) -> None:
         check_choice("recipe", config.recipe, RECIPES)
-        self.config, self.resume, self.quiet = config, resume, quiet
-        self.folder = Path(config.output)
         self.images = PairDataset(
             config.content, config.style or config.content, size=config.size, seed=config.seed
         )
+        if config.epochs:
+            steps = epoch_steps(config, sum(map(len, self.images.content)))
+            config = config.with_changes(steps=steps, epochs=0.0)
+        self.config, self.resume, self.quiet = config, resume, quiet
+        self.folder = Path(config.output)
         _check_folder(self.folder, config, resume)
 
     def run(self) -> Path:
@@ -243,6 +247,19 @@ class Trainer:
             write_card(self.folder, self.config, history, self.skipped, quality)
         fabric.barrier()
         return path
+
+
+def epoch_steps(config: TrainConfig, images: int) -> int:
+    """Return how many steps see as many contents as ``config.epochs`` times there are.
+
+    Example:
+        >>> config = TrainConfig("micro", ("a",), "b", epochs=1.5, batch_size=4, devices=2)
+        >>> epoch_steps(config, 100)
+        19
+    """
+    processes = int(os.environ.get("WORLD_SIZE", config.devices))
+    each = config.batch_size * config.accumulate * processes
+    return max(1, math.ceil(config.epochs * images / each))
 
 
 def rate_at(step: int, config: TrainConfig) -> float:

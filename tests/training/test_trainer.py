@@ -130,6 +130,15 @@ def test_a_loss_that_is_not_finite_stops_the_run(material, tmp_path, monkeypatch
     assert all(tensor.isfinite().all() for tensor in state["generator"].values())
 
 
+def test_epochs_count_the_contents(material, tmp_path, capsys):
+    trainer = Trainer(_config(material, tmp_path / "run", epochs=1.5), quiet=True)
+    assert trainer.config.steps == 5  # 1.5 times six images, in pairs
+    assert TrainConfig.from_toml(trainer.config.to_toml()) == trainer.config
+    words = ["--steps", "5", "--epochs", "1", "--content", str(material), "-o", str(tmp_path / "x")]
+    assert main(["train", "micro", *words]) == 2
+    assert "--steps or --epochs" in capsys.readouterr().err
+
+
 def test_a_gradient_that_is_not_finite_stops_the_run(material, tmp_path, monkeypatch):
     forward = RECIPES["micro"].forward
 
