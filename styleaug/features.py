@@ -74,7 +74,9 @@ class FeatureExtractor(nn.Module):
         ends = {layer: known[layer] for layer in layers}
         body, names = _body(backbone, _network(backbone, weights))
         self.body = body[: max(ends.values()) + 1]
-        if weights not in ("default", None):
+        if weights is None:
+            _randomise(self.body.to_empty(device="cpu"))
+        elif weights != "default":
             _load(self.body.to_empty(device="cpu"), names, str(weights))
         self._positions = ends
         self.normalize = normalize
@@ -138,12 +140,23 @@ def _body(backbone: str, network: nn.Module) -> tuple[nn.Sequential, list[str]]:
 
 
 def _network(backbone: str, weights: str | Path | None) -> nn.Module:
-    """Return the network of torchvision; without memory if its weights come from a file."""
+    """Return the network of torchvision; without memory unless its weights are torchvision's."""
     build = getattr(models, backbone)
-    if weights in ("default", None):
-        return build(weights="DEFAULT" if weights == "default" else None)
+    if weights == "default":
+        return build(weights="DEFAULT")
     with torch.device("meta"):
         return build(weights=None)
+
+
+def _randomise(body: nn.Sequential) -> None:
+    """Draw weights as He et al. do, which keep the size of maps from layer to layer."""
+    for module in body.modules():
+        if isinstance(module, nn.Conv2d):
+            module.reset_parameters()
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(module, nn.modules.batchnorm._NormBase):
+            module.reset_running_stats()
+            module.reset_parameters()
 
 
 def _load(body: nn.Sequential, modules: Sequence[str], path: str) -> None:

@@ -201,7 +201,7 @@ def _trained(train, one_pair, weights, **options):
     off = dict.fromkeys(RASTRecipe.default_weights, 0.0)
     run = train(
         "rast",
-        25,
+        14,
         content=(str(root / "content"),),
         style=(str(root / "style"),),
         weights={**off, "style": 1.0, "content": 1.0, **weights},
