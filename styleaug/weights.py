@@ -328,6 +328,22 @@ def load_strictly(module: torch.nn.Module, state: Mapping[str, Tensor], *, origi
     module.load_state_dict(dict(state), strict=True)
 
 
+def load_network(module: torch.nn.Module, state: Mapping[str, Tensor], *, origin: str) -> str:
+    """Load weights of any precision into a module in float32; returns their `weights_digest`.
+
+    Args:
+        module: What to load into.
+        state: Tensors by name; numbers that are no floats stay what they are.
+        origin: Where they come from, for the message.
+
+    Raises:
+        ValueError: As `load_strictly`.
+    """
+    wide = {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
+    load_strictly(module, wide, origin=origin)
+    return weights_digest(wide)
+
+
 def _hub_file(weights: Weights, file: str) -> str:
     if weights.repository is None:
         raise ValueError(f"weights {weights.name!r} must have a repository, got none.")

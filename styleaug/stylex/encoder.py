@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from styleaug.weights import load_strictly, read_state_dict, weights_digest
+from styleaug.weights import load_network, read_state_dict
 
 try:
     from torchvision import models
@@ -92,10 +92,8 @@ class StyleX(nn.Module):
     def __init__(self, weights: str | Path) -> None:
         super().__init__()
         self.encoder = StyleEncoder()
-        state = read_state_dict(Path(weights))
-        wide = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
-        load_strictly(self.encoder, wide, origin=str(weights))
-        self.weights_id = weights_digest(wide)
+        state = read_state_dict(weights)
+        self.weights_id = load_network(self.encoder, state, origin=str(weights))
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> StyleX:

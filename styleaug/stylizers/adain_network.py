@@ -73,12 +73,6 @@ class AdaINNetwork(nn.Module):
         self.encoder = build_encoder(config.backbone, [config.layer])
         self.decoder = build_decoder(*config.shape)
 
-    def train(self, mode: bool = True) -> AdaINNetwork:
-        """Keep the encoder in eval mode."""
-        super().train(mode)
-        self.encoder.eval()
-        return self
-
     def encode(self, image: Tensor) -> Tensor:
         """Return the features ``(B, C, h, w)`` of images ``(B, 3, H, W)`` in [0, 1]."""
         features: Tensor = self.encoder(image)[0]

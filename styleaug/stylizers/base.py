@@ -90,7 +90,7 @@ class Stylizer(nn.Module):
             TypeError: If ``style`` is no floating-point tensor.
             ValueError: If shape or values do not fit.
         """
-        _check_unit_images("style", style)
+        check_unit_images("style", style)
         return self.encode_checked(style)
 
     @torch.no_grad()
@@ -121,7 +121,7 @@ class Stylizer(nn.Module):
             TypeError: If ``content`` is no floating-point tensor.
             ValueError: If shapes, values or the origin of the code do not fit.
         """
-        _check_unit_images("content", content)
+        check_unit_images("content", content)
         self._check_code(style_code)
         if len(style_code) not in (1, len(content)):
             raise ValueError(
@@ -150,7 +150,7 @@ class Stylizer(nn.Module):
             TypeError: If ``content`` is no floating-point tensor.
             ValueError: If shapes, values or the origin of the code do not fit.
         """
-        _check_unit_images("content", content)
+        check_unit_images("content", content)
         self._check_code(style_code)
         strengths = _alpha_vector(alpha, len(content), content)
         return self.grid_checked(content, style_code.to(content.device), strengths)
@@ -304,7 +304,8 @@ def _finish(painted: Tensor, content: Tensor, alpha: Tensor) -> Tensor:
     return torch.where(keep, content, painted) if bool(keep.any()) else painted
 
 
-def _check_unit_images(name: str, images: Tensor) -> None:
+def check_unit_images(name: str, images: Tensor) -> None:
+    """Raise unless images are what stylizers take: float ``(B, 3, H, W)`` in [0, 1]."""
     check_images(name, images)
     if not images.is_floating_point():
         raise TypeError(

@@ -16,7 +16,7 @@ from styleaug.stylizers.adain_network import (
     feature_moments,
 )
 from styleaug.stylizers.base import Maps, Precision, Stylizer
-from styleaug.weights import load_strictly, locate_weights, read_state_dict, weights_digest
+from styleaug.weights import load_network, locate_weights, read_state_dict
 
 
 class ContextualAdaIN(Stylizer):
@@ -64,9 +64,7 @@ class ContextualAdaIN(Stylizer):
         if not any(key.startswith("decoder.") for key in state):
             state = _joined(state, encoder)
         self.network = AdaINNetwork(_config(located.config))
-        wide = {name: tensor.float() for name, tensor in state.items()}
-        load_strictly(self.network, wide, origin=str(weights))
-        self.weights_id = weights_digest(wide)
+        self.weights_id = load_network(self.network, state, origin=str(weights))
 
     def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
         mean, std = feature_moments(self.network.encode(style))

@@ -45,6 +45,10 @@ class VGGNormalised(nn.Sequential):
         super().__init__(*modules[: max(ends[layer] for layer in layers) + 1])
         self.positions = [ends[layer] for layer in layers]
 
+    def train(self, mode: bool = True) -> VGGNormalised:
+        """Stay in eval mode, whatever a parent module asks for, as `FeatureExtractor` does."""
+        return super().train(False)
+
     def forward(self, image: Tensor) -> list[Tensor]:  # type: ignore[override]
         """Return the maps of images ``(B, 3, H, W)`` in [0, 1]."""
         found, x = {}, image

@@ -9,13 +9,7 @@ from torch import Tensor
 
 from styleaug.stylizers.base import Maps, Precision, Stylizer
 from styleaug.stylizers.micro_network import MicroNetwork
-from styleaug.weights import (
-    Weights,
-    load_strictly,
-    locate_weights,
-    read_state_dict,
-    weights_digest,
-)
+from styleaug.weights import Weights, load_network, locate_weights, read_state_dict
 
 PACKAGED = (
     Weights(
@@ -73,9 +67,7 @@ class Micro(Stylizer):
     ) -> None:
         super().__init__(precision=precision, max_batch=max_batch)
         self.network, path = MicroNetwork(), locate_weights(weights, PACKAGED).path
-        state = {name: tensor.float() for name, tensor in read_state_dict(path).items()}
-        load_strictly(self.network, state, origin=str(path))
-        self.weights_id = weights_digest(state)
+        self.weights_id = load_network(self.network, read_state_dict(path), origin=str(path))
 
     def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
         height, width = (side - side % self.multiple for side in style.shape[2:])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from styleaug.stylizers.base import Maps, Precision, Stylizer
 from styleaug.stylizers.rast_network import RASTConfig, RASTNetwork, style_maps
-from styleaug.weights import load_strictly, locate_weights, read_state_dict, weights_digest
+from styleaug.weights import load_network, locate_weights, read_state_dict
 
 _LEVELS = ("fine", "coarse")
 
@@ -68,9 +68,7 @@ class RAST(Stylizer):
         if not any(key.startswith("decoder.") for key in state):
             state = _joined(state, transform, encoder)
         self.network = RASTNetwork(_config(located.config))
-        wide = {name: tensor.float() for name, tensor in state.items()}
-        load_strictly(self.network, wide, origin=str(weights))
-        self.weights_id = weights_digest(wide)
+        self.weights_id = load_network(self.network, state, origin=str(weights))
 
     def _code_settings(self) -> dict[str, Any]:
         return {"style_size": self.style_size}

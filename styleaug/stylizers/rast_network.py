@@ -154,12 +154,6 @@ class RASTNetwork(nn.Module):
         self.transform = Transform(config.width)
         self.decoder = build_decoder(config.width, config.stride)
 
-    def train(self, mode: bool = True) -> RASTNetwork:
-        """Keep the encoder in eval mode."""
-        super().train(mode)
-        self.encoder.eval()
-        return self
-
     def encode(self, image: Tensor) -> list[Tensor]:
         """Return both maps of images ``(B, 3, H, W)`` in [0, 1]."""
         pairs = zip(self.project, self.encoder(image), strict=True)

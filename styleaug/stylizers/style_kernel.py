@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from styleaug.stylizers.base import Maps, Precision, Stylizer
+from styleaug.stylizers.base import Maps, Precision, Stylizer, check_unit_images
 from styleaug.stylizers.code import StyleCode
 from styleaug.stylizers.style_kernel_network import StyleKernelConfig, StyleKernelNetwork
-from styleaug.weights import load_strictly, locate_weights, read_state_dict, weights_digest
+from styleaug.weights import load_network, locate_weights, read_state_dict
 
 
 class StyleKernel(Stylizer):
@@ -57,11 +57,10 @@ class StyleKernel(Stylizer):
             raise ValueError(f"style_size must be at least 32, got {style_size}.")
         self.style_size = style_size
         located = locate_weights(weights, ())
-        state = {name: t.float() for name, t in read_state_dict(located.path).items()}
+        state = read_state_dict(located.path)
         self.network = StyleKernelNetwork(_config(located.config))
         self.multiple = self.network.config.stride
-        load_strictly(self.network, state, origin=str(weights))
-        self.weights_id = weights_digest(state)
+        self.weights_id = load_network(self.network, state, origin=str(weights))
 
     @torch.no_grad()
     def interpolate(self, content: Tensor, style_code: StyleCode, weights: Tensor) -> Tensor:
@@ -81,6 +80,7 @@ class StyleKernel(Stylizer):
         Source:
             Xu, Long & Nie, CVPR 2023, style interpolation.
         """
+        check_unit_images("content", content)
         self._check_code(style_code)
         if weights.shape != (len(content), len(style_code)):
             raise ValueError(

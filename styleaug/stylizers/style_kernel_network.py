@@ -176,12 +176,6 @@ class StyleKernelNetwork(nn.Module):
         self.predictor = KernelPredictor(config.channels, config.kernel)
         self.decoder = _decoder(config.channels)
 
-    def train(self, mode: bool = True) -> StyleKernelNetwork:
-        """Keep the encoder in eval mode."""
-        super().train(mode)
-        self.encoder.eval()
-        return self
-
     def encode(self, image: Tensor) -> Tensor:
         """Return the features of images ``(B, 3, H, W)`` in [0, 1]."""
         features: Tensor = self.encoder(image)[0]
