@@ -48,7 +48,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--accelerator", choices=["auto", "cpu", "cuda"])
     add("--epochs", type=float, metavar="X", help="passes over the contents, in place of --steps")
     add("--learning-rate", type=float, metavar="X")
-    add("--start", metavar="FILE", help="weights to start from instead of random ones")
+    add("--start", metavar="W", help="weights to start from: a file, or a published name")
     add("--features", metavar="FILE", help="weights of the perceptual backbone (torchvision's)")
     for name, text in _NUMBERS.items():
         add(f"--{name.replace('_', '-')}", type=int, metavar="N", help=text)

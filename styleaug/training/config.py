@@ -40,7 +40,8 @@ class TrainConfig:
         checkpoint_every: Steps between checkpoints.
         log_every: Steps between scalars.
         images_every: Steps between image grids.
-        start: File of weights to start from instead of random ones; empty for none.
+        start: Weights to start from instead of random ones: a file, or a published name such as
+            "medical"; empty for none.
         features: File with the weights of the perceptual backbone; empty downloads torchvision's.
         weights: Loss weights by name, in place of the recipe's own.
         options: Further settings of the recipe.

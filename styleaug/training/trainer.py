@@ -23,7 +23,7 @@ from styleaug.training.config import TrainConfig
 from styleaug.training.data import PairDataset, pair_loader
 from styleaug.training.recipes import RECIPES, Recipe
 from styleaug.training.recipes.base import Phase
-from styleaug.weights import load_network, read_state_dict, save_tensors
+from styleaug.weights import load_network, locate_weights, read_state_dict, save_tensors
 
 CHECKPOINT = "last.ckpt"
 PHASES: tuple[Phase, Phase] = ("generator", "discriminator")
@@ -71,7 +71,8 @@ class Trainer:
             (self.folder / "config.toml").write_text(config.to_toml(), encoding="utf-8")
         recipe = RECIPES[config.recipe](config)
         if config.start:
-            load_network(recipe.generator(), read_state_dict(config.start), origin=config.start)
+            path = locate_weights(config.start, recipe.published).path
+            load_network(recipe.generator(), read_state_dict(path), origin=config.start)
         nets = [net for net in (recipe.trained(), recipe.discriminator()) if net is not None]
         made = [_optimizer(net, config) for net in nets]
         model, *optimizers = fabric.setup(recipe.to(memory_format=torch.channels_last), *made)

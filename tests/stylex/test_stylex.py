@@ -1,5 +1,7 @@
 """StyleX: pipelines whose parameters are the style, an encoder that sees it, and its uses."""
 
+import math
+
 import pytest
 import torch
 
@@ -13,7 +15,7 @@ from styleaug.stylex import (
     select_styles,
 )
 from styleaug.stylex.encoder import SimSiamHeads, StyleEncoder
-from styleaug.training.recipes.stylex import process_pairs, spread, turned
+from styleaug.training.recipes.stylex import graded_loss, process_pairs, spread, turned
 from styleaug.tta import StyleTTA
 from styleaug.weights import save_tensors
 
@@ -108,7 +110,7 @@ def test_similarity_is_a_cosine_that_lets_gradients_through(metric):
 def test_pairs_are_processed_alike():
     torch.manual_seed(0)
     film = _films(1).expand(6, -1, -1, -1)
-    first, second = process_pairs(torch.stack([film, film]), LocalLaplacian)
+    (first, second), _ = process_pairs(torch.stack([film, film]), LocalLaplacian)
     assert torch.allclose(first, second)  # the same image with the same parameters
     assert (first[0] - first[1]).abs().mean() > 1e-3  # parameters of its own for every pair
 
@@ -167,3 +169,17 @@ def test_a_bank_and_test_time_augmentation_take_it(metric):
     model = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
     tta = StyleTTA(model, "colorist", bank, n=2, select="nearest", describe=metric.embed)
     assert tta(torch.stack(films[:2])).shape == (2, 3)
+
+
+def test_graded_loss_asks_for_the_distances_of_the_parameters():
+    vectors = [torch.rand(5, 3), torch.rand(4, 2)]
+    inside = torch.cat([torch.ones(5), torch.zeros(4)])
+    angles = torch.tensor([0.0, math.acos(1.0 - 0.25)])
+    apart = torch.tensor([[0.0], [1.0]])
+    unit = torch.stack([angles.cos(), angles.sin()], dim=1)
+    assert graded_loss(unit, unit, [apart]) < 1e-12
+    assert graded_loss(unit, unit.flip(0), [apart]) > 0.01
+    by_pipeline = torch.stack([inside, 1.0 - inside], dim=1)
+    one_style = [torch.zeros_like(v) for v in vectors]
+    assert graded_loss(by_pipeline, by_pipeline, one_style) < 1e-12
+    assert graded_loss(torch.ones(9, 2), torch.ones(9, 2), one_style) > 0.1

@@ -406,3 +406,15 @@ def test_a_run_can_start_from_weights(material, whole_run, tmp_path):
     wrong = config.with_changes(recipe="stylizing-vit-tiny", output=str(tmp_path / "other"))
     with pytest.raises(ValueError, match=r"model\.safetensors"):
         Trainer(wrong.with_changes(options={"layers": ["relu1_1"]}), quiet=True).run()
+
+
+def test_a_run_can_start_from_published_weights(material, tmp_path):
+    config = _config(material, tmp_path / "run", steps=1, learning_rate=0.0, start="medical")
+    state, shipped = (
+        read_state_dict(Trainer(config, quiet=True).run()),
+        Micro().network.half().float().state_dict(),
+    )
+    assert all(torch.equal(shipped[key], value.float()) for key, value in state.items())
+    wrong = config.with_changes(start="cats", output=str(tmp_path / "other"))
+    with pytest.raises(ValueError, match=r"one of \['medical'\]"):
+        Trainer(wrong, quiet=True).run()

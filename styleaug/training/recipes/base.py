@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from styleaug.training.config import TrainConfig
+from styleaug.weights import Weights
 
 Phase = Literal["generator", "discriminator"]
 
@@ -20,6 +21,7 @@ class Recipe(nn.Module):
 
     Attributes:
         loss_weights: Weight of every loss of the generator.
+        published: Weights that ``config.start`` may name.
         discriminator_steps: Discriminator updates per generator update, may be a fraction; 0 where
             there is none.
 
@@ -29,6 +31,7 @@ class Recipe(nn.Module):
 
     default_weights: ClassVar[Mapping[str, float]] = {}
     default_options: ClassVar[Mapping[str, object]] = {}
+    published: ClassVar[Sequence[Weights]] = ()
     discriminator_steps: ClassVar[float] = 0
 
     def __init__(self, config: TrainConfig) -> None:

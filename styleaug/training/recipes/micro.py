@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from styleaug.features import FeatureExtractor
+from styleaug.stylizers.micro import PACKAGED
 from styleaug.stylizers.micro_network import MicroNetwork
 from styleaug.training.config import TrainConfig
 from styleaug.training.losses import (
@@ -22,6 +23,7 @@ from styleaug.training.losses import (
     relative_style_loss,
 )
 from styleaug.training.recipes.base import Phase, Recipe
+from styleaug.weights import Weights
 
 LAYERS = ("relu1_2", "relu2_2", "relu3_1", "relu3_4")
 SCALES = (105.0, 106.0, 131.0, 478.0)
@@ -53,6 +55,7 @@ class MicroRecipe(Recipe):
         "range": 2.0,
     }
     default_options: ClassVar[Mapping[str, object]] = {"jitter": 1.0}
+    published: ClassVar[Sequence[Weights]] = PACKAGED
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)

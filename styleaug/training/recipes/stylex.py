@@ -23,17 +23,22 @@ class StyleXRecipe(Recipe):
     (nothing else: contrast, blur and noise are style), and processed by one pipeline with one
     vector of parameters. Batches of a hundred pairs and more are useful.
 
-    Losses: ``similarity``, the negative cosine of prediction and projection. ``spread`` is logged,
-    with weight 0: deviation of the normalised projections times the root of their width. It is
-    near 1; towards 0 the encoder collapses.
+    Losses: ``similarity``, the negative cosine of prediction and projection. ``graded``, off unless
+    it is given a weight: distances of embeddings against distances of parameters, which are known
+    here; see `graded_loss`. ``spread`` is logged, with weight 0: deviation of the normalised
+    projections times the root of their width. It is near 1; towards 0 the encoder collapses.
 
     Options: ``pipelines``, names of `styleaug.stylex.pipelines.PIPELINES`.
 
     Source:
-        Eckert et al., arXiv 2405.14718; Chen & He, CVPR 2021.
+        Eckert et al., arXiv 2405.14718; Chen & He, CVPR 2021. The graded loss is ours.
     """
 
-    default_weights: ClassVar[Mapping[str, float]] = {"similarity": 1.0, "spread": 0.0}
+    default_weights: ClassVar[Mapping[str, float]] = {
+        "similarity": 1.0,
+        "graded": 0.0,
+        "spread": 0.0,
+    }
     default_options: ClassVar[Mapping[str, object]] = {"pipelines": tuple(PIPELINES)}
 
     def __init__(self, config: TrainConfig) -> None:
@@ -54,41 +59,71 @@ class StyleXRecipe(Recipe):
 
     def forward(self, content: Tensor, style: Tensor, phase: Phase) -> dict[str, Tensor]:
         """Return the losses of a batch of pairs ``(B, 3, H, W)``."""
-        first, second = self._processed(content, style)
-        views = self.heads(self.encoder(turned(first))), self.heads(self.encoder(turned(second)))
+        pairs, vectors = self._processed(content, style)
+        embeddings = [self.encoder(turned(images)) for images in pairs]
+        views = [self.heads(embedded) for embedded in embeddings]
         (za, pa), (zb, pb) = ((z.float(), p.float()) for z, p in views)
         cosines = (
             F.cosine_similarity(p, z.detach(), dim=1).mean() for p, z in ((pa, zb), (pb, za))
         )
-        return {"similarity": -0.5 * sum(cosines), "spread": spread(za)}  # type: ignore[dict-item]
+        losses = {"similarity": -0.5 * sum(cosines), "spread": spread(za)}
+        if self.loss_weights["graded"] > 0.0:
+            losses["graded"] = graded_loss(*(x.float() for x in embeddings), vectors)
+        return losses  # type: ignore[return-value]
 
     def preview(self, content: Tensor, style: Tensor) -> Tensor:
         """Return processed contents to look at."""
-        return self._processed(content, style)[0].expand(-1, 3, -1, -1)
+        return self._processed(content, style)[0][0].expand(-1, 3, -1, -1)
 
-    def _processed(self, content: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
-        """Return both images of every pair, processed alike; each pipeline takes its share."""
+    def _processed(self, content: Tensor, style: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return pairs ``(2, B, 1, H, W)``, processed alike, and the parameters of each share.
+
+        Each pipeline takes its share of the pairs.
+        """
         pairs = torch.stack([content, style]).float().mean(dim=2, keepdim=True)
-        shares = torch.tensor_split(torch.arange(len(content)), len(self._pipelines))
+        shares = pairs.tensor_split(len(self._pipelines), dim=1)
         with torch.no_grad(), torch.autocast(content.device.type, enabled=False):
-            done = [
-                process_pairs(pairs[:, share], pipeline)
-                for share, pipeline in zip(shares, self._pipelines, strict=True)
-                if len(share)
-            ]
-        first, second = torch.cat(done, dim=1)
-        return first, second
+            done = [process_pairs(*both) for both in zip(shares, self._pipelines, strict=True)]
+        return torch.cat([views for views, _ in done], dim=1), [vectors for _, vectors in done]
 
 
-def process_pairs(pairs: Tensor, pipeline: type[Pipeline]) -> Tensor:
-    """Return pairs ``(2, B, 1, H, W)`` with both images of each processed alike.
+def process_pairs(pairs: Tensor, pipeline: type[Pipeline]) -> tuple[Tensor, Tensor]:
+    """Return pairs ``(2, B, 1, H, W)`` with both images of each processed alike, and how.
 
-    Parameters are drawn from torch's global generator, outside of the held-out region.
+    Parameters are drawn from torch's global generator, outside of the held-out region; they are
+    returned in units of their ranges, ``(B, P)``.
     """
     generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
     vectors = pipeline.sample(pairs.shape[1], generator).to(pairs)
     views = [pipeline.process(images, vectors, generator) for images in pairs]
-    return torch.stack(views)
+    return torch.stack(views), pipeline.normalise(vectors)
+
+
+def graded_loss(first: Tensor, second: Tensor, vectors: list[Tensor]) -> Tensor:
+    """Return how far cosine distances are from those that the parameters ask for.
+
+    The cosine distance of two images of one pipeline, whose parameters are ``d`` apart (all ranges
+    of length 1), should be ``d² / 4``, so that embeddings are ``d / √2`` apart; that of images of
+    different pipelines at least 0.5.
+
+    Args:
+        first: ``(B, E)`` embeddings of the first images, in the order of ``vectors``.
+        second: Those of the second ones.
+        vectors: Parameters ``(B_i, P_i)`` of each pipeline.
+
+    Returns:
+        Mean square over all pairs, the images with the same parameters among them.
+
+    Example:
+        >>> same = torch.zeros(2, 3)
+        >>> graded_loss(torch.ones(2, 4), torch.ones(2, 4), [same]).item()
+        0.0
+    """
+    distances = 1.0 - F.normalize(first, dim=1) @ F.normalize(second, dim=1).T
+    wanted = torch.block_diag(*(torch.cdist(v, v).square() / 4.0 for v in vectors))
+    alike = torch.block_diag(*(torch.ones(len(v), len(v)) for v in vectors)).to(wanted) > 0.0
+    gaps = torch.where(alike, distances - wanted.to(distances), (0.5 - distances).clamp_min(0.0))
+    return gaps.square().mean()
 
 
 def turned(images: Tensor) -> Tensor:
