@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import torch
@@ -41,7 +42,7 @@ class MixStyle(nn.Module):
 def classifier(classes: int, mixstyle: bool) -> nn.Module:
     """Return a small convolutional network."""
     layers: list[nn.Module] = []
-    for index, (inputs, outputs) in enumerate(zip(WIDTHS, WIDTHS[1:], strict=False)):
+    for index, (inputs, outputs) in enumerate(itertools.pairwise(WIDTHS)):
         layers += [
             nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
             nn.BatchNorm2d(outputs),
@@ -51,7 +52,11 @@ def classifier(classes: int, mixstyle: bool) -> nn.Module:
         if mixstyle and index < 2:
             layers.append(MixStyle())
     return nn.Sequential(
-        *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(WIDTHS[-1], classes)
+        *layers,
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Dropout(0.2),
+        nn.Linear(WIDTHS[-1], classes),
     )
 
 

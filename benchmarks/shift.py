@@ -98,8 +98,10 @@ def _run_fold(
         row = {"fold": fold.name, "seed": seed, "arm": name, "seconds": round(trained, 1)}
         with runs.open("a") as file:
             file.write(json.dumps({**row, "scores": scores}) + "\n")
-        brief = {tta: round(statistics.mean(_main(s) for s in found["unseen"].values()), 3)
-                 for tta, found in scores.items()}
+        brief = {
+            tta: round(statistics.mean(_main(s) for s in found["unseen"].values()), 3)
+            for tta, found in scores.items()
+        }
         print(key, f"{trained:.0f} s", brief, flush=True)
 
 
@@ -193,9 +195,7 @@ def _folds(samples: Samples, options: argparse.Namespace) -> Iterator[Fold]:
 def _read(options: argparse.Namespace) -> Samples:
     index = Path(options.index)
     if options.task == "classes":
-        return read_classes(
-            index, options.size, domain=options.domain, leave_out=options.leave_out
-        )
+        return read_classes(index, options.size, domain=options.domain, leave_out=options.leave_out)
     return read_masks(index, options.size, domain=options.domain, classes=options.classes)
 
 
@@ -206,9 +206,11 @@ def _outside(folder: str, size: int) -> torch.Tensor:
     for path in paths[:: max(1, len(paths) // 400)]:
         image = read_sized(path, 2 * size)
         side = min(image.shape[2:])
-        squares.append(torch.nn.functional.interpolate(
-            image[..., :side, :side], (size, size), mode="bilinear", antialias=True
-        ))
+        squares.append(
+            torch.nn.functional.interpolate(
+                image[..., :side, :side], (size, size), mode="bilinear", antialias=True
+            )
+        )
     return torch.cat(squares).clamp(0, 1)
 
 

@@ -1,0 +1,179 @@
+"""Turn the newest records into the page of the documentation: ``python -m benchmarks.tables``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+INTRODUCTION = """\
+# Benchmarks
+
+Every figure comes from a JSON file in `benchmarks/results/`, with machine, versions and commit;
+[how benchmarks are run](../benchmarks/README.md) says how to repeat them. They are published when
+they lose, too. `python -m benchmarks.tables` writes this page.
+"""
+Record = Mapping[str, Any]
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(page(), encoding="utf-8")
+    print(PAGE)
+
+
+def page() -> str:
+    """Return the page in Markdown; sections without a record are left out."""
+    parts = [INTRODUCTION]
+    for name, (title, render) in SECTIONS.items():
+        files = sorted(RESULTS.glob(f"*/{name}--*.json"))
+        for file in files[-1:]:
+            record = json.loads(file.read_text())
+            parts.append(f"## {title}\n\n{_origin(record, file)}\n\n{render(record['results'])}")
+    return "\n".join(part.rstrip("\n") + "\n" for part in parts)
+
+
+def _origin(record: Record, file: Path) -> str:
+    machine, versions = record["machine"], record["versions"]
+    device = machine["gpu"] or machine["cpu"]
+    return (
+        f"{device}, {machine['threads']} threads, torch {versions['torch']}; "
+        f"`{file.parent.name}/{file.name}`."
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
+
+
+def _shift(results: Record) -> str:
+    """Return means over unseen domains, the best first."""
+    settings, rows = results["settings"], results["table"]
+    head = ("training", "test", "unseen", "worst", "at home", "gain (SE)", "p", "runs")
+    lines = []
+    for row in rows:
+        gain = f"{row['gain']:+.3f} ({row['standard error']:.3f})" if "gain" in row else ""
+        figures = [f"{row[key]:.3f}" for key in ("unseen", "worst", "held")]
+        lines.append((row["arm"], row["test"], *figures, gain, row.get("p", ""), row["runs"]))
+    text = (
+        f"{settings['steps']} steps, {settings['size']} pixels, up to {settings['seeds']} seeds. "
+        "`unseen` is the mean over unseen domains and seeds, `worst` that of the worst pair, `at "
+        "home` that on held-out images of the training domains; gain over no augmentation, its "
+        "standard error, and a paired t-test.\n\n"
+    )
+    return text + _table(head, lines)
+
+
+def _quality(results: Record) -> str:
+    names = [n for n, found in results.items() if isinstance(found, dict) and "all" in found]
+    keys = ("style", "edges", "edges, worst 1 %", "structure", "alpha", "repeat", "identity")
+    rows = [(f"`{n}`", *(f"{results[n]['all'][key]:.3f}" for key in keys)) for n in names]
+    text = (
+        "Every kind of held-out image in the style of every other. `style`: distance of VGG "
+        "statistics (the less the better; contents as they are: "
+        f"{results[names[0]]['all']['style before']:.2f}). `alpha`: share of pairs whose distance "
+        "falls with every step of alpha. `repeat`: change by stylizing again, as a share of the "
+        "first change.\n\n"
+    )
+    return text + _table(("", *keys), rows)
+
+
+def _speed(results: Record) -> str:
+    clones, twins = results["color_against_clone"], results["color_against_twins"]
+    first = _table(
+        ("batch of 32 × 224²", "ms", "in clones of the batch"),
+        [
+            (f"`{name}`", f"{found['median']:.1f}", clones["times_one_clone"][name])
+            for name, found in clones["ms_per_batch"].items()
+        ],
+    )
+    second = _table(
+        ("ours / other", "times as fast"), [(k, v) for k, v in twins["times_faster"].items()]
+    )
+    return first + "\n" + second
+
+
+def _step(results: Record) -> str:
+    keys = list(next(iter(results["share of a step"].values())))
+    rows = [
+        (f"`{name}`", *(f"{100 * found[key]:.1f} %" for key in keys))
+        for name, found in results["share of a step"].items()
+    ]
+    return "Added to a training step of a network, portion 0.33.\n\n" + _table(("", *keys), rows)
+
+
+def _micro(results: Record) -> str:
+    rows = [(name, value) for name, value in results["images_per_s"].items()]
+    memory = ", ".join(f"{k}: {v} GB" for k, v in results["peak_gb_at_4096"].items())
+    return _table(("", "images/s"), rows) + f"\nAt 4096 × 4096: {memory}.\n"
+
+
+def _adapters(results: Record) -> str:
+    loader = results["loader, 4 workers"]
+    rows = [(name, found["images_per_s"], found["min"]) for name, found in loader.items()]
+    return _table(("in a loader with four workers", "images/s", "least"), rows)
+
+
+def _deep(results: Record) -> str:
+    sides = [key.removeprefix("ms at ") for key in results if key.startswith("ms at ")]
+    names = list(results[f"plain / ours at {sides[0]}"])
+    rows = []
+    for name in names:
+        row: list[object] = [f"`{name}`"]
+        for side in sides:
+            row += [
+                f"{results[f'ms at {side}'][name]['median']:.0f}",
+                results[f"plain / ours at {side}"][name],
+            ]
+        rows.append(row)
+    head = [""]
+    for side in sides:
+        head += [f"ms at {side}²", "times as fast as its formulas"]
+    return _table(head, rows)
+
+
+def _stylizing_vit(results: Record) -> str:
+    names = list(next(iter(results.values()))["times_reference"])
+    rows = [
+        (n, *(found["times_reference"].get(n, "") for found in results.values())) for n in names
+    ]
+    return "Times as fast as the reference implementation.\n\n" + _table(("", *results), rows)
+
+
+def _stylex(results: Record) -> str:
+    rows = []
+    for label, found in results.items():
+        if label in ("images", "settings"):
+            continue
+        for name, figures in found.items():
+            rows.append(
+                (label, name, *(figures[k] for k in ("retrieval", "spearman", "content gap")))
+            )
+    text = (
+        "`retrieval`: top-1 among 32 styles, other anatomy (chance 0.03). `spearman`: distance "
+        "against distance of parameters, other anatomy. `content gap`: distance by anatomy as a "
+        "share of the distance by style.\n\n"
+    )
+    return text + _table(("", "", "retrieval", "spearman", "content gap"), rows)
+
+
+SECTIONS: dict[str, tuple[str, Callable[[Record], str]]] = {
+    "shift-classes": ("White cells: four classes, three laboratories", _shift),
+    "shift-nuclei": ("Nuclei: segmentation across stains", _shift),
+    "shift-cells": ("White cells: segmentation across laboratories", _shift),
+    "quality": ("Style and structure", _quality),
+    "stylex": ("StyleX", _stylex),
+    "speed": ("Speed of colour stylizers", _speed),
+    "micro": ("Speed of micro", _micro),
+    "step": ("Cost in a training step", _step),
+    "adapters": ("In a loader", _adapters),
+    "deep": ("Speed of the attention systems", _deep),
+    "stylizing-vit": ("Speed of Stylizing ViT", _stylizing_vit),
+}
+
+if __name__ == "__main__":
+    main()

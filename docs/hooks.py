@@ -1,0 +1,41 @@
+"""What MkDocs needs to show files that lie outside of ``docs``: the README, cards, the changelog."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[1]
+OUTSIDE = {
+    "README.md": "index.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "NOTICE.md": "notice.md",
+    "benchmarks/README.md": "benchmarks-how.md",
+    "styleaug/stylizers/data/micro.md": "weights/micro.md",
+}
+_LINK = re.compile(r"(\]\()([^)#:]+)([)#])")
+
+
+def on_files(files: Files, config: dict) -> Files:
+    """Add the pages that are written elsewhere in the repository."""
+    for source, target in OUTSIDE.items():
+        files.append(File.generated(config, target, content=(ROOT / source).read_text()))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, **kwargs: object) -> str:
+    """Point links between files of the repository to pages of the site."""
+    target = page.file.src_uri
+    written = {site: source for source, site in OUTSIDE.items()}.get(target, f"docs/{target}")
+
+    def moved(match: re.Match[str]) -> str:
+        file = posixpath.normpath(posixpath.join(posixpath.dirname(written), match[2]))
+        there = OUTSIDE.get(file, file.removeprefix("docs/"))
+        return match[1] + posixpath.relpath(there, posixpath.dirname(target) or ".") + match[3]
+
+    return _LINK.sub(moved, markdown)
