@@ -1,4 +1,4 @@
-"""What MkDocs needs to show files that lie outside of ``docs``: the README, cards, the changelog."""
+"""What MkDocs needs to show files outside of ``docs``: the README, cards, the changelog."""
 
 from __future__ import annotations
 

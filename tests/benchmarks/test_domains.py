@@ -1,0 +1,152 @@
+"""The loaders and the arms of the shift benchmarks, on small made data."""
+
+import csv
+import json
+import runpy
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from benchmarks import shift
+from benchmarks.arms import hed_jitter, other_arms, style_arms
+from benchmarks.domains import read_classes, read_masks
+from benchmarks.learners import MixStyle, classifier, judge, segmenter, train
+from benchmarks.tables import PAGE, page
+
+
+def _picture(path, value, size=(40, 36)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(len(path.name)).integers(0, 20, (*size, 3))
+    Image.fromarray((noise + value).astype(np.uint8)).save(path)
+
+
+def _index(folder, rows):
+    with (folder / "index.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder / "index.csv"
+
+
+@pytest.fixture
+def cells(tmp_path):
+    folder, rows = tmp_path / "cells", []
+    for domain, base in (("a", 20), ("b", 90), ("c", 150)):
+        for label, more in (("dark", 0), ("light", 60), ("rare", 30)):
+            for number in range(5):
+                name = f"{domain}/{label}/{number}.png"
+                _picture(folder / name, base + more)
+                rows.append({"image": name, "domain": domain, "label": label})
+    return _index(folder, rows)
+
+
+@pytest.fixture
+def nuclei(tmp_path):
+    rows = []
+    for domain in "ab":
+        for number in range(3):
+            image, mask = (f"{domain}/{kind}{number}.png" for kind in ("image", "mask"))
+            _picture(tmp_path / image, 100)
+            labels = np.zeros((40, 36), np.uint16)
+            labels[:20] = 1 + 300 * number
+            Image.fromarray(labels).save(tmp_path / mask)
+            rows.append({"image": image, "mask": mask, "domain": domain})
+    return _index(tmp_path, rows)
+
+
+def test_classes_are_read_by_domain(cells):
+    samples = read_classes(cells, 32, leave_out=["rare"])
+    assert samples.images.shape == (30, 3, 32, 32)
+    assert samples.classes == ("dark", "light")
+    kept, held = samples.split(0.2, 0)
+    assert len(held) == 6
+    assert set(held.domains) == {"a", "b", "c"}
+    assert len(kept.of(["b"])) == 8
+    assert kept.of(["b"]).images.mean() > kept.of(["a"]).images.mean()
+
+
+def test_masks_of_instances_are_of_two_classes(nuclei):
+    samples = read_masks(nuclei, 32, classes=("background", "nucleus"))
+    assert samples.targets.shape == (6, 32, 32)
+    assert samples.targets.unique().tolist() == [0, 1]
+    assert samples.targets.float().mean() == 0.5
+
+
+def test_perfect_and_wrong_networks_are_judged_so(cells, nuclei):
+    samples = read_classes(cells, 32)
+    rows = iter(samples.targets.split(64))
+    assert judge(lambda x: torch.eye(3)[next(rows)], samples) == {"balanced accuracy": 1.0}
+    always = judge(lambda x: torch.eye(3)[torch.zeros(len(x), dtype=torch.long)], samples)
+    assert always["balanced accuracy"] == pytest.approx(1 / 3)
+    masks = read_masks(nuclei, 32, classes=("background", "nucleus"))
+    right = judge(lambda x: torch.eye(2)[masks.targets].movedim(-1, 1), masks)
+    assert right == {"dice": 1.0, "miou": 1.0, "pixel accuracy": 1.0}
+    half = judge(lambda x: torch.eye(2)[torch.ones_like(masks.targets)].movedim(-1, 1), masks)
+    assert half["dice"] == pytest.approx(2 / 3)
+    assert half["miou"] == pytest.approx(0.25)
+
+
+def test_mixstyle_keeps_maps_in_eval_and_swaps_statistics_in_training():
+    torch.manual_seed(0)
+    mix, maps = MixStyle(p=1.0), torch.randn(6, 4, 8, 8) * 3 + 1
+    assert torch.equal(mix.eval()(maps), maps)
+    mixed = mix.train()(maps)
+    assert not torch.allclose(mixed, maps)
+    normal = [(x - x.mean((2, 3), True)) / x.std((2, 3), keepdim=True) for x in (maps, mixed)]
+    torch.testing.assert_close(*normal, atol=1e-3, rtol=1e-3)
+    assert any(isinstance(layer, MixStyle) for layer in classifier(2, True).modules())
+    assert any(isinstance(layer, MixStyle) for layer in segmenter(2, True).modules())
+
+
+def test_hed_jitter_without_strength_changes_nothing():
+    images = torch.rand(2, 3, 8, 8) * 0.8 + 0.1
+    torch.testing.assert_close(hed_jitter(images, 0.0), images, atol=1e-4, rtol=0)
+    assert (hed_jitter(images) - images).abs().max() > 1e-3
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_arm_trains(cells):
+    samples = read_classes(cells, 32)
+    arms = other_arms(samples.images, 0) | style_arms(
+        ["colorist"], samples.images, samples.images.flip(1), 0
+    )
+    assert len(arms) == 13
+    for name, build in arms.items():
+        net = train(samples, build(), 1, 0)
+        assert net(samples.images[:2]).shape == (2, 3), name
+
+
+def test_a_run_is_kept_and_not_repeated(cells, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "runs.jsonl"
+    words = ["shift", "classes", "--index", str(cells), "--arms", "none", "jitter", "--seeds", "1"]
+    words += ["--size", "32", "--steps", "2", "--tta", "colorist:random", "-o", str(out)]
+    monkeypatch.setattr(shift, "VIEWS", 2)
+    monkeypatch.setattr(sys, "argv", words)
+    shift.main()
+    first = out.read_text()
+    runs = [json.loads(line) for line in first.splitlines()]
+    assert [(run["fold"], run["arm"]) for run in runs[:2]] == [("a", "none"), ("a", "jitter")]
+    assert len(runs) == 6
+    assert list(runs[0]["scores"]) == ["as it is", "colorist, random"]
+    shift.main()
+    assert out.read_text() == first
+    rows = shift.summary(runs)
+    none = next(row for row in rows if row["arm"] == "none" and row["test"] == "as it is")
+    assert none["runs"] == 3
+    assert "gain" not in none
+    assert sum(row.get("gain", 0.0) != 0.0 for row in rows) <= 3
+
+
+def test_the_page_of_the_documentation_is_what_the_records_say():
+    assert PAGE.read_text(encoding="utf-8") == page()
+
+
+def test_the_tables_run_as_a_program(monkeypatch, tmp_path):
+    import benchmarks.tables
+
+    before = PAGE.read_text(encoding="utf-8")
+    runpy.run_path(benchmarks.tables.__file__)
+    assert PAGE.read_text(encoding="utf-8") == before

@@ -1,0 +1,96 @@
+"""The studies of Stylizing ViT run on small made data in the layouts of the real ones."""
+
+import argparse
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.protocol import channel_moments_of, run
+from benchmarks.protocol_data import STUDIES
+
+
+def _picture(path, value):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(value).integers(0, 30, (40, 48, 3))
+    Image.fromarray((noise + value).astype(np.uint8)).save(path)
+
+
+@pytest.fixture
+def camelyon17(tmp_path):
+    folder = tmp_path / "camelyon17_v1.0"
+    lines = [",patient,node,x_coord,y_coord,tumor,slide,center,split"]
+    for number in range(20):
+        center, tumor = number // 4, number % 2
+        patient = f"{center:03d}"
+        where = f"patches/patient_{patient}_node_1"
+        _picture(folder / where / f"patch_patient_{patient}_node_1_x_{number}_y_0.png", 5 * number)
+        lines.append(f"{number},{patient},1,{number},0,{tumor},{center},{center},0")
+    (folder / "metadata.csv").write_text("\n".join(lines) + "\n")
+    (folder / "RELEASE_v1.0.txt").touch()
+    return tmp_path
+
+
+@pytest.fixture
+def epithelium_stroma(tmp_path):
+    for cohort in ("NKI", "VGH", "IHC"):
+        for kind in ("epithelium", "stroma"):
+            for number in range(2 + 2 * (cohort == "NKI")):
+                _picture(tmp_path / cohort / kind / f"{number}.png", 20 * number)
+    return tmp_path
+
+
+@pytest.fixture
+def fitzpatrick17k(tmp_path):
+    lines = ["md5hash,fitzpatrick_scale,three_partition_label"]
+    for number in range(18):
+        scale = number % 6 + 1
+        label = ("benign", "malignant", "non-neoplastic")[number // 6]
+        _picture(tmp_path / "images" / f"{number:032x}.jpg", 10 * number)
+        lines.append(f"{number:032x},{scale},{label}")
+    lines += ["f" * 32 + ",-1,benign", "e" * 32 + ",2,benign"]
+    (tmp_path / "fitzpatrick17k.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+SIZES = {
+    "camelyon17": {"train": 12, "val": 4, "test": 4},
+    "epithelium-stroma": {"train": 8, "val": 4, "test": 4},
+    "fitzpatrick17k": {"train": 6, "val": 6, "test": 6},
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("study", STUDIES)
+def test_each_study_reads_its_splits(study, request):
+    root = request.getfixturevalue(study.replace("-", "_"))
+    read, classes = STUDIES[study]
+    splits = read(root, 64)
+    assert {name: len(part) for name, part in splits.items()} == SIZES[study]
+    image, _ = splits["train"][0]
+    assert image.shape == (3, 64, 64)
+    assert image.dtype.is_floating_point is False
+    for part in splits.values():
+        assert {part[i][1] for i in range(len(part))} == set(range(classes))
+    assert splits["train"][0][0].float().mean() != splits["test"][0][0].float().mean() or (
+        study == "epithelium-stroma"
+    )
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_study_trains_and_is_tested_with_and_without_tta(epithelium_stroma, tmp_path):
+    read, classes = STUDIES["epithelium-stroma"]
+    splits = read(epithelium_stroma, 64)
+    mean, std = channel_moments_of(splits["train"])
+    assert mean.shape == std.shape == (3,)
+    assert 0.0 < float(std.min()) < float(mean.max()) < 1.0
+    options = argparse.Namespace(
+        augment="colorist", weights=None, portion=0.33, tta=["colorist"], views=2, epochs=1,
+        batch_size=4, workers=0, quiet=True, out=str(tmp_path / "runs"),
+    )  # fmt: skip
+    found = run(splits, classes, 1, options)
+    assert list(found) == ["seed", "as it is", "colorist"]
+    assert set(found["colorist"]) == {"accuracy", "balanced accuracy", "AUC"}
+    assert all(0.0 <= value <= 1.0 for value in found["colorist"].values())
+    options.augment, options.tta = "TrivialAugment", []
+    assert list(run(splits, classes, 1, options)) == ["seed", "as it is"]
