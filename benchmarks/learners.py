@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from benchmarks.arms import Arm
 from benchmarks.domains import Samples
 
-BATCH = 32
+BATCHES = {"classes": 32, "masks": 16}
 WIDTHS = (3, 16, 32, 64, 128)
 SHOWN = 64
 Model = Callable[[Tensor], Tensor]
@@ -80,10 +80,10 @@ def train(samples: Samples, arm: Arm, steps: int, seed: int) -> nn.Module:
     optimizer = torch.optim.AdamW(net.parameters(), 2e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, steps, pct_start=0.1)
     draws = torch.Generator().manual_seed(seed)
-    weights = _even(samples)
+    weights, batch = _even(samples), BATCHES["masks" if dense else "classes"]
     net.train()
     for _ in range(steps):
-        rows = torch.multinomial(weights, BATCH, replacement=True, generator=draws)
+        rows = torch.multinomial(weights, batch, replacement=True, generator=draws)
         images, targets = samples.images[rows], samples.targets[rows]
         if arm.augment is not None:
             images = arm.augment(images)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,8 @@ _HIDDEN = 192
 _BLOCKS = 3
 BANDS = 4
 """Bands of the pyramid: details of 1, 2, 4 and 8 pixels."""
+
+Statistics: TypeAlias = tuple[Tensor, Tensor, Tensor]
 
 _MAX_GAIN = 4.0
 _FAINT = 1e-3
@@ -79,9 +81,12 @@ class MicroNetwork(nn.Module):
             std: ``(B, 3, 1, 1)`` colour deviations of its coarsest level.
         """
         own, low = laplacian_pyramid(content.float())
-        share = difference((own, low), (bands, mean, std))
-        low = match_channels(low, mean, std)
-        own = [match_strength(band, bands[:, level]) for level, band in enumerate(own)]
+        strengths = torch.stack([strength(band) for band in own], dim=1)
+        moments = channel_moments(low)
+        share = difference((strengths, *moments), (bands, mean, std))
+        low = match_channels(low, moments, (mean, std))
+        gains = band_gains(strengths, bands).unbind(dim=1)
+        own = [band * gain for band, gain in zip(own, gains, strict=True)]
         base = rebuild(own, low).clamp(0.0, 1.0)
         both = features + self.of_content(self.encoder(base))
         masks, field = self.look(base, self.film(F.relu(both)).float())
@@ -158,36 +163,38 @@ def strength(band: Tensor) -> Tensor:
     return band.abs().mean(dim=(2, 3), keepdim=True)
 
 
-def match_strength(band: Tensor, target: Tensor) -> Tensor:
-    """Give a band a mean magnitude, by a factor of four at most."""
-    gain = target / strength(band).clamp_min(_FAINT)
-    return band * gain.clamp(1.0 / _MAX_GAIN, _MAX_GAIN)
+def band_gains(own: Tensor, style: Tensor) -> Tensor:
+    """Return the factors that give bands of one strength another, four at most."""
+    return (style / own.clamp_min(_FAINT)).clamp(1.0 / _MAX_GAIN, _MAX_GAIN)
 
 
-def difference(
-    content: tuple[list[Tensor], Tensor], style: tuple[Tensor, Tensor, Tensor]
-) -> Tensor:
+def difference(content: Statistics, style: Statistics) -> Tensor:
     """Return how far a content's statistics are from a style's, ``(B, 1, 1, 1)`` in [0, 1).
 
     0 where they are equal, so that a content in its own style stays as it is.
 
     Args:
-        content: A Laplacian pyramid.
-        style: Strengths of the bands, means and deviations of the coarsest level.
+        content: Strengths of the bands ``(B, 4, 3, 1, 1)``, means and deviations of the coarsest
+            level ``(B, 3, 1, 1)``.
+        style: The same of the style.
     """
-    bands, mean, std = style
-    own_mean, own_std = channel_moments(content[1])
-    own_bands = torch.stack([strength(band) for band in content[0]], dim=1)
-    gaps = [(own_bands - bands).abs().sum(dim=1), (own_mean - mean).abs(), (own_std - std).abs()]
-    far = torch.stack(gaps).sum(dim=0).mean(dim=1, keepdim=True)
+    bands, mean, std = ((own - other).abs() for own, other in zip(content, style, strict=True))
+    far = torch.stack([bands.sum(dim=1), mean, std]).sum(dim=0).mean(dim=1, keepdim=True)
     return far / (far + _NEAR)
 
 
-def match_channels(content: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Give the content the style's channel statistics, the contrast raised four-fold at most."""
-    own_mean, own_std = channel_moments(content.float())
-    gain = (std / own_std.clamp_min(MIN_STD)).clamp_max(_MAX_GAIN)
-    return content * gain + (mean - own_mean * gain)
+def match_channels(
+    content: Tensor, own: tuple[Tensor, Tensor], style: tuple[Tensor, Tensor]
+) -> Tensor:
+    """Give the content the style's channel moments, the contrast raised four-fold at most.
+
+    Args:
+        content: ``(B, 3, H, W)``.
+        own: Its means and deviations ``(B, 3, 1, 1)``.
+        style: Those of the style.
+    """
+    gain = (style[1] / own[1].clamp_min(MIN_STD)).clamp_max(_MAX_GAIN)
+    return content * gain + (style[0] - own[0] * gain)
 
 
 def apply_field(image: Tensor, field: Tensor) -> Tensor:

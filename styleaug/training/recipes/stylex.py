@@ -68,7 +68,8 @@ class StyleXRecipe(Recipe):
         )
         losses = {"similarity": -0.5 * sum(cosines), "spread": spread(za)}
         if self.loss_weights["graded"] > 0.0:
-            losses["graded"] = graded_loss(*(x.float() for x in embeddings), vectors)
+            first, second = (embedded.float() for embedded in embeddings)
+            losses["graded"] = graded_loss(first, second, vectors)
         return losses  # type: ignore[return-value]
 
     def preview(self, content: Tensor, style: Tensor) -> Tensor:
@@ -119,7 +120,8 @@ def graded_loss(first: Tensor, second: Tensor, vectors: list[Tensor]) -> Tensor:
         >>> graded_loss(torch.ones(2, 4), torch.ones(2, 4), [same]).item()
         0.0
     """
-    distances = 1.0 - F.normalize(first, dim=1) @ F.normalize(second, dim=1).T
+    with torch.autocast(first.device.type, enabled=False):
+        distances = 1.0 - F.normalize(first, dim=1) @ F.normalize(second, dim=1).T
     wanted = torch.block_diag(*(torch.cdist(v, v).square() / 4.0 for v in vectors))
     alike = torch.block_diag(*(torch.ones(len(v), len(v)) for v in vectors)).to(wanted) > 0.0
     gaps = torch.where(alike, distances - wanted.to(distances), (0.5 - distances).clamp_min(0.0))
