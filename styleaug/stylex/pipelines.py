@@ -1,7 +1,9 @@
 """Two ways from a plain X-ray to a processed one; a style is a vector of parameters.
 
 Both take grey images ``(B, 1, H, W)`` in [0, 1] and return the same, and both are differentiable in
-images and parameters. Every image of a batch may have parameters of its own.
+images and parameters. Every image of a batch may have parameters of its own. Both begin as the
+processing in an X-ray machine does, by bringing exposure and contrast of the film to a standard;
+what comes out then depends on the parameters and not on the dose.
 """
 
 from __future__ import annotations
@@ -108,7 +110,7 @@ class Pipeline:
 
 @dataclass(frozen=True)
 class LocalLaplacian(Pipeline):
-    """Logarithm, local Laplacian filter, window and gamma.
+    """Logarithm, standard exposure, local Laplacian filter, window and gamma.
 
     Attributes:
         detail: Slope of small differences; over 1 details rise.
@@ -155,7 +157,7 @@ class LocalLaplacian(Pipeline):
     ) -> Tensor:
         """Process images, each with parameters of its own; see `Pipeline.process`."""
         detail, edges, fine, coarse, center, width, gamma = _columns(vectors)
-        bright = (1.0 + 3.0 * images).log() / math.log(4.0)
+        bright = _ranged((1.0 + 3.0 * images).log() / math.log(4.0))
         bands, low = _local_laplacian(bright, detail, edges)
         gains = [fine * (coarse / fine) ** (level / (_LEVELS - 1)) for level in range(_LEVELS)]
         for band, gain in zip(reversed(bands), reversed(gains), strict=True):
@@ -165,7 +167,7 @@ class LocalLaplacian(Pipeline):
 
 @dataclass(frozen=True)
 class UnsharpTone(Pipeline):
-    """Unsharp masking, local contrast, a sigmoid curve and noise.
+    """Standard exposure, unsharp masking, local contrast, a sigmoid curve and noise.
 
     Attributes:
         amount: Strength of the unsharp mask.
@@ -202,6 +204,7 @@ class UnsharpTone(Pipeline):
     ) -> Tensor:
         """Process images, each with parameters of its own; see `Pipeline.process`."""
         amount, local, radius, slope, middle, noise = _columns(vectors)
+        images = _ranged(images)
         sharp = images + amount * (images - _blur(images, radius))
         wide = torch.full_like(radius, 12.0)
         mean = _blur(sharp, wide)
@@ -228,6 +231,13 @@ _TAPS = 12
 
 def _columns(vectors: Tensor) -> list[Tensor]:
     return [column.view(-1, 1, 1, 1) for column in vectors.unbind(dim=1)]
+
+
+def _ranged(images: Tensor) -> Tensor:
+    """Return images with a mean of 0.5 and a deviation of 0.2, as far as [0, 1] holds them."""
+    mean = images.mean(dim=(2, 3), keepdim=True)
+    std = (images - mean).square().mean(dim=(2, 3), keepdim=True).clamp_min(1e-4).sqrt()
+    return (0.5 + 0.2 * (images - mean) / std).clamp(0.0, 1.0)
 
 
 def _local_laplacian(image: Tensor, detail: Tensor, edges: Tensor) -> tuple[list[Tensor], Tensor]:
