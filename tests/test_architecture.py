@@ -13,7 +13,7 @@ ROOT = Path(styleaug.__file__).parent
 LAYERS = [
     {"_checks", "_image", "_draws", "_files", "weights", "samples"},
     {"functional", "lpips", "colorspace", "medoids", "picking", "sheet"},
-    {"features"},
+    {"features", "encoders"},
     {"stylizers"},
     {"bank", "styles", "params"},
     {"transform"},

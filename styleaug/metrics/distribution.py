@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
+from styleaug._checks import check_choice
 from styleaug.metrics.pairs import check_metric_images
 from styleaug.metrics.perceptual import LPIPS
 
@@ -20,17 +23,23 @@ class FrechetDistance(Metric):
 
     Args:
         features: A network from images ``(B, 3, H, W)`` in [0, 1] to features ``(B, D)``; None
-            takes torchmetrics' Inception-v3 with 2048 features, which needs torch-fidelity and
-            downloads its weights once.
+            takes the Inception-v3 of the preset with 2048 features, whose weights are downloaded
+            once.
         size: Number of features D.
+        preset: "standard": torchmetrics' Inception, which needs torch-fidelity. "stylizing-vit":
+            that of timm, on images that are scaled and padded with black to 299 x 299 and not
+            normalised. "art-fid": the distance of 15 subsets of growing size, extrapolated to
+            infinitely many images; it keeps all features, and takes as many outputs as styles.
 
     Raises:
-        ImportError: If ``features`` is None and torch-fidelity is missing.
-        ValueError: From `compute`, if one of the sets has fewer than two images. With fewer images
-            than features the covariance is of low rank, and the distance is biased upwards.
+        ImportError: If ``features`` is None and torch-fidelity or timm is missing.
+        ValueError: From `compute`, if one of the sets has fewer than two images (40 for "art-fid").
+            With fewer images than features the covariance is of low rank, and the distance is
+            biased upwards.
 
     Source:
-        Heusel et al., NeurIPS 2017, Eq. 6.
+        Heusel et al., NeurIPS 2017, Eq. 6; Chong & Forsyth, CVPR 2020, for the extrapolation, from
+        5000 images on, or from half of them where there are fewer than 10000.
 
     Example:
         >>> metric = FrechetDistance(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), size=3)
@@ -45,10 +54,21 @@ class FrechetDistance(Metric):
     is_differentiable: bool | None = False
     full_state_update: bool | None = False
 
-    def __init__(self, features: nn.Module | None = None, *, size: int = 2048) -> None:
+    def __init__(
+        self,
+        features: nn.Module | None = None,
+        *,
+        size: int = 2048,
+        preset: Literal["standard", "stylizing-vit", "art-fid"] = "standard",
+    ) -> None:
         super().__init__()
-        self.features = (features or _inception()).eval()
+        check_choice("preset", preset, ("standard", "stylizing-vit", "art-fid"))
+        self.preset = preset
+        default = padded_inception if preset == "stylizing-vit" else _inception
+        self.features = (features or default()).eval()
         for name in ("output", "style"):
+            if preset == "art-fid":
+                self.add_state(f"{name}_all", [], dist_reduce_fx="cat")
             wide = torch.zeros(size, dtype=torch.float64)
             self.add_state(f"{name}_sum", wide, dist_reduce_fx="sum")
             self.add_state(f"{name}_outer", torch.outer(wide, wide), dist_reduce_fx="sum")
@@ -63,10 +83,15 @@ class FrechetDistance(Metric):
         setattr(self, f"{of}_sum", getattr(state, f"{of}_sum") + found.sum(dim=0))
         setattr(self, f"{of}_outer", getattr(state, f"{of}_outer") + found.T @ found)
         setattr(self, f"{of}_count", getattr(state, f"{of}_count") + len(found))
+        if self.preset == "art-fid":
+            getattr(state, f"{of}_all").append(found)
 
     def compute(self) -> Tensor:
         """Return the distance of the outputs to the styles."""
         state: Any = self
+        if self.preset == "art-fid":
+            sets = (dim_zero_cat(found or [torch.zeros(0, 1)]) for found in _all_of(state))
+            return distance_of_infinitely_many(*sets).float()
         moments = []
         for name in ("output", "style"):
             count = int(getattr(state, f"{name}_count"))
@@ -87,9 +112,11 @@ class ArtFID(Metric):
         size: Number of features.
         weights: Of LPIPS's AlexNet.
 
+        preset: "standard", or "art-fid": the extrapolated distance, which their code reports; see
+            `FrechetDistance`.
+
     Source:
-        Wright & Ommer, GCPR 2022, Eq. 5. Their code extrapolates FID to infinitely many images by
-        default; this is the plain one.
+        Wright & Ommer, GCPR 2022, Eq. 5.
 
     Example:
         >>> pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -109,9 +136,11 @@ class ArtFID(Metric):
         *,
         size: int = 2048,
         weights: str | Path | None = "default",
+        preset: Literal["standard", "art-fid"] = "standard",
     ) -> None:
         super().__init__()
-        self.frechet = FrechetDistance(features, size=size)
+        check_choice("preset", preset, ("standard", "art-fid"))
+        self.frechet = FrechetDistance(features, size=size, preset=preset)
         self.lpips = LPIPS(weights=weights)
 
     def update(self, output: Tensor, content: Tensor, style: Tensor) -> None:
@@ -220,6 +249,84 @@ def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tenso
     values = torch.linalg.eigvals(cov_a @ cov_b).real.clamp_min(0.0)
     traces = cov_a.trace() + cov_b.trace() - 2.0 * values.sqrt().sum()
     return ((mean_a - mean_b).square().sum() + traces).clamp_min(0.0)
+
+
+def distance_of_infinitely_many(output: Tensor, style: Tensor, points: int = 15) -> Tensor:
+    """Return the Fréchet distance of two sets of features, extrapolated to infinitely many images.
+
+    The distance of n images is biased by about a constant over n; a line through distances of
+    subsets, over 1 / n, is read at 0. Subsets are drawn by a generator with a seed of its own.
+
+    Args:
+        output: ``(N, D)`` features, N at least 40.
+        style: As many.
+        points: Number of subsets.
+
+    Raises:
+        ValueError: If the sets differ in length or are too small.
+    """
+    count = len(output)
+    if count < _FEWEST or count != len(style):
+        raise ValueError(
+            f"output and style must hold as many images, at least {_FEWEST}, got {count} and "
+            f"{len(style)}."
+        )
+    generator = torch.Generator().manual_seed(0)
+    sizes = torch.linspace(min(5000, count // 2), count, points).int()
+    found = []
+    for size in sizes.tolist():
+        rows = torch.randperm(count, generator=generator)[:size].to(output.device)
+        found.append(
+            frechet_distance(*gaussian_moments(output[rows]), *gaussian_moments(style[rows]))
+        )
+    inverse = torch.stack([1.0 / sizes.double(), torch.ones(points)], dim=1)
+    line = torch.linalg.lstsq(inverse, torch.stack(found).cpu().unsqueeze(1)).solution
+    return line[1, 0]
+
+
+_FEWEST = 40
+
+
+def _all_of(state: Any) -> tuple[list[Tensor], list[Tensor]]:
+    return state.output_all, state.style_all
+
+
+def padded_inception(*, pretrained: bool = True) -> nn.Module:
+    """Return timm's Inception-v3 as the evaluation of Stylizing ViT uses it.
+
+    Images are scaled until they fit 299 x 299, padded with black around, and not normalised.
+
+    Args:
+        pretrained: Download timm's weights; False leaves them random.
+
+    Raises:
+        ImportError: If timm is missing.
+    """
+    try:
+        import timm
+    except ImportError as error:
+        raise ImportError("preset='stylizing-vit' needs timm: pip install timm.") from error
+    return _Padded(timm.create_model("inception_v3", pretrained=pretrained, num_classes=0))
+
+
+class _Padded(nn.Module):
+    """Scales images into a square of 299 pixels and pads them."""
+
+    side = 299
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        height, width = images.shape[2:]
+        scale = self.side / max(height, width)
+        inner = [max(1, round(length * scale)) for length in (height, width)]
+        small = F.interpolate(images, inner, mode="bilinear", antialias=True)
+        top, left = ((self.side - length) // 2 for length in inner)
+        around = (left, self.side - inner[1] - left, top, self.side - inner[0] - top)
+        found: Tensor = self.network(F.pad(small, around))
+        return found
 
 
 def _inception() -> nn.Module:

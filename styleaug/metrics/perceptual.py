@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from styleaug._checks import check_choice
+from styleaug.encoders import VGGNormalised
 from styleaug.features import FeatureExtractor
 from styleaug.functional import gram_distance, style_distance
 from styleaug.lpips import LAYERS, lpips_distance, lpips_heads
 from styleaug.metrics.pairs import PairMetric
+from styleaug.weights import read_state_dict
 
 
 class LPIPS(PairMetric):
@@ -23,10 +26,12 @@ class LPIPS(PairMetric):
         backbone: "alexnet" (the usual one to report) or "vgg16".
         weights: "default" (torchvision's, downloaded once), a file with torchvision's names, or
             None for random weights. The heads come with torchmetrics.
+        preset: "standard", or "stylizing-vit": images are scaled to 512 x 512 and enter in [0, 1]
+            where [-1, 1] is expected, as in the evaluation of Stylizing ViT, whose figures do not
+            compare with others'.
 
     Source:
-        Zhang et al., CVPR 2018, version 0.1. The evaluation of Stylizing ViT feeds [0, 1] where
-        [-1, 1] is expected, so its figures do not compare with others'.
+        Zhang et al., CVPR 2018, version 0.1.
 
     Example:
         >>> metric, image = LPIPS(weights=None), torch.rand(1, 3, 64, 64)
@@ -43,15 +48,20 @@ class LPIPS(PairMetric):
         backbone: Literal["alexnet", "vgg16"] = "alexnet",
         *,
         weights: str | Path | None = "default",
+        preset: Literal["standard", "stylizing-vit"] = "standard",
     ) -> None:
         super().__init__()
+        check_choice("preset", preset, ("standard", "stylizing-vit"))
         check_choice("backbone", backbone, LAYERS)
+        self.preset = preset
         self.features = FeatureExtractor(backbone, LAYERS[backbone], weights=weights)
         self.heads = lpips_heads(backbone)
 
     @torch.no_grad()
     def measure(self, output: Tensor, reference: Tensor) -> Tensor:
         """Return LPIPS of every pair."""
+        if self.preset == "stylizing-vit":
+            output, reference = (_misread(images) for images in (output, reference))
         return lpips_distance(self.features(output), self.features(reference), self.heads)
 
 
@@ -89,10 +99,16 @@ class _FeatureDistance(PairMetric):
         *,
         weights: str | Path | None = "default",
         scale: Sequence[float] | None = None,
+        preset: Literal["standard", "microast"] = "standard",
     ) -> None:
         super().__init__()
+        check_choice("preset", preset, ("standard", "microast"))
         chosen = tuple(layers or self.layers)
-        self.features = FeatureExtractor(backbone, chosen, weights=weights, scale=scale)
+        self.features: nn.Module
+        if preset == "microast":
+            self.features = _AdaINFeatures(chosen, weights)
+        else:
+            self.features = FeatureExtractor(backbone, chosen, weights=weights, scale=scale)
 
 
 class ContentLoss(_FeatureDistance):
@@ -103,10 +119,11 @@ class ContentLoss(_FeatureDistance):
         layers: Its maps; relu4_1 and relu5_1 by default.
         weights: "default", a file, or None for random weights.
         scale: Numbers that the maps are divided by.
+        preset: "standard", or "microast": AdaIN's VGG-19, whose file ``vgg_normalised.pth`` is then
+            ``weights``, sees blue, green and red in this order.
 
     Source:
-        The scripts of MicroAST (AAAI 2023), on torchvision's filters. Theirs read images as BGR
-        and use AdaIN's VGG-19, so their figures do not compare.
+        The scripts of MicroAST (AAAI 2023), by default on torchvision's filters and red first.
 
     Example:
         >>> metric = ContentLoss(layers=["relu1_1"], weights=None)
@@ -135,6 +152,7 @@ class StyleLoss(_FeatureDistance):
             Frobenius distance of Gram matrices divided by C·H·W.
         weights: "default", a file, or None for random weights.
         scale: Numbers that the maps are divided by.
+        preset: As in `ContentLoss`.
 
     Source:
         "moments": the scripts of MicroAST; "gram": Johnson et al., ECCV 2016.
@@ -158,8 +176,9 @@ class StyleLoss(_FeatureDistance):
         kind: Literal["moments", "gram"] = "moments",
         weights: str | Path | None = "default",
         scale: Sequence[float] | None = None,
+        preset: Literal["standard", "microast"] = "standard",
     ) -> None:
-        super().__init__(backbone, layers, weights=weights, scale=scale)
+        super().__init__(backbone, layers, weights=weights, scale=scale, preset=preset)
         check_choice("kind", kind, ("moments", "gram"))
         self.kind = kind
 
@@ -208,3 +227,29 @@ class Distance(Protocol):
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         """Return the distance of every pair, ``(B,)``."""
+
+
+class _AdaINFeatures(nn.Module):
+    """Maps of AdaIN's VGG-19, which sees blue first."""
+
+    def __init__(self, layers: Sequence[str], weights: str | Path | None) -> None:
+        super().__init__()
+        self.encoder = VGGNormalised(layers)
+        if weights == "default":
+            raise ValueError(
+                "weights must be the file vgg_normalised.pth with preset='microast', got 'default'."
+            )
+        if weights is not None:
+            state = read_state_dict(weights)
+            own = {key: state[key] for key in self.encoder.state_dict() if key in state}
+            self.encoder.load_state_dict(own, strict=True)
+        self.requires_grad_(False).eval()
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return self.encoder(images.flip(1))
+
+
+def _misread(images: Tensor) -> Tensor:
+    """Return images as a network for [-1, 1] sees [0, 1]; half of that is black to it."""
+    large = F.interpolate(images, (512, 512), mode="bilinear", antialias=True)
+    return 0.5 + 0.5 * large

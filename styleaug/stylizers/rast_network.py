@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from styleaug._checks import check_choice
+from styleaug.encoders import build_encoder
 from styleaug.stylizers.adain_network import adain_to, build_decoder, feature_moments
-from styleaug.stylizers.encoders import build_encoder
 
 _VGG = {"relu4_1": ("relu5_1", (512, 512), 8), "relu3_1": ("pool3", (256, 256), 4)}
 _LEVELS = {

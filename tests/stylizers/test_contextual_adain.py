@@ -5,13 +5,13 @@ import torch
 import torch.nn.functional as F
 
 from styleaug import StyleTransfer, create_stylizer
+from styleaug.encoders import VGGNormalised
 from styleaug.stylizers.adain_network import (
     BACKBONES,
     AdaINConfig,
     AdaINNetwork,
     build_decoder,
 )
-from styleaug.stylizers.encoders import VGGNormalised
 from styleaug.weights import save_tensors
 
 

@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from styleaug.encoders import OWN_VGG
 from styleaug.stylex.encoder import StyleX
 from styleaug.stylizers.adain_network import AdaINConfig, AdaINNetwork, adain_to, feature_moments
-from styleaug.stylizers.encoders import OWN_VGG
 from styleaug.training.config import TrainConfig
 from styleaug.training.contextual import contextual_loss
 from styleaug.training.losses import content_loss, style_loss

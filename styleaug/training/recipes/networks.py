@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from styleaug.encoders import OWN_VGG, VGGNormalised
 from styleaug.features import FeatureExtractor
-from styleaug.stylizers.encoders import OWN_VGG, VGGNormalised
 from styleaug.weights import read_state_dict
 
 
@@ -16,7 +16,7 @@ def load_encoder(encoder: nn.Module, backbone: str, layers: Sequence[str], weigh
     """Load a frozen encoder.
 
     Args:
-        encoder: What `styleaug.stylizers.encoders.build_encoder` returned.
+        encoder: What `styleaug.encoders.build_encoder` returned.
         backbone: Its name.
         layers: Its maps.
         weights: A file; empty downloads torchvision's.
