@@ -6,7 +6,10 @@ out, and gives for each pipeline:
 
 * retrieval: share of images whose style is found among 32, all of other anatomy (chance 0.03);
 * spearman: rank correlation of the distance with that of the parameters, for unlike anatomy;
-* content gap: distance by anatomy alone, as a share of the distance by style alone.
+* content gap: distance by anatomy alone, as a share of the distance by style alone. The distance
+  of StyleX is one minus the cosine, that of the statistics is Euclidean.
+
+``--figure`` draws a t-SNE of 12 unseen styles of each pipeline, a colour per style.
 """
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ def main() -> None:
     parser.add_argument("--other", help="images of another kind")
     parser.add_argument("--features", default="default", help="weights of VGG-19")
     parser.add_argument("--size", type=int, default=160)
+    parser.add_argument("--figure", help="file of the t-SNE")
     parser.add_argument("--no-record", action="store_true")
     options = parser.parse_args()
     metric = StyleX(options.weights)
@@ -59,9 +63,12 @@ def main() -> None:
             for held_out in (False, True):
                 label = f"{kind}, {name}, {'unseen' if held_out else 'seen'} parameters"
                 results[label] = {
-                    key: figures(images, pipeline, embed, held_out) for key, embed in embeds.items()
+                    key: figures(images, pipeline, embed, held_out, angular=key == "StyleX")
+                    for key, embed in embeds.items()
                 }
                 print(label, json.dumps(results[label], indent=1), flush=True)
+    if options.figure:
+        draw_styles(read_grey(Path(options.images), options.size), metric.embed, options.figure)
     if not options.no_record:
         print(write_record("stylex", {"images": {k: str(k) for k in kinds}, **results}))
 
@@ -80,7 +87,12 @@ def read_grey(folder: Path, size: int) -> Tensor:
 
 @torch.no_grad()
 def figures(
-    images: Tensor, pipeline: type[Pipeline], embed: Embed, held_out: bool
+    images: Tensor,
+    pipeline: type[Pipeline],
+    embed: Embed,
+    held_out: bool,
+    *,
+    angular: bool = False,
 ) -> dict[str, float]:
     """Return the three figures of one embedding on one pipeline."""
     generator = torch.Generator().manual_seed(0)
@@ -107,11 +119,32 @@ def figures(
         embed(pipeline.process(one, first, generator)),
         embed(pipeline.process(one, second, generator)),
     )
+    if angular:  # of unit vectors: one minus the cosine is half the square
+        same_style, same_content = 0.5 * same_style.square(), 0.5 * same_content.square()
     return {
         "retrieval": round(right / total, 3),
         "spearman": round(float(spearmanr(apart.numpy(), far.numpy()).statistic), 3),
         "content gap": round(float(same_style.mean() / same_content.mean()), 3),
     }
+
+
+@torch.no_grad()
+def draw_styles(images: Tensor, embed: Embed, path: str, styles: int = 12, each: int = 24) -> None:
+    """Draw a t-SNE of styles that training left out, one panel per pipeline."""
+    import matplotlib.pyplot as plt
+    from sklearn.manifold import TSNE
+
+    figure, panels = plt.subplots(1, len(PIPELINES), figsize=(9, 4.2), layout="constrained")
+    generator = torch.Generator().manual_seed(0)
+    for panel, (name, pipeline) in zip(panels, PIPELINES.items(), strict=True):
+        vectors = pipeline.sample(styles, generator, held_out=True).repeat_interleave(each, 0)
+        films = images[torch.randint(len(images), (len(vectors),), generator=generator)]
+        found = embed(pipeline.process(films, vectors, generator))
+        places = TSNE(metric="cosine", init="random", random_state=0).fit_transform(found.numpy())
+        colours = torch.arange(styles).repeat_interleave(each)
+        panel.scatter(*places.T, c=colours, cmap="tab20", s=8)
+        panel.set(title=name, xticks=[], yticks=[])
+    figure.savefig(path)
 
 
 def _drawn(images: Tensor, groups: int, count: int, generator: torch.Generator) -> list[Tensor]:
