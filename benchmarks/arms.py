@@ -19,6 +19,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 Augment = Callable[[Tensor], Tensor]
 BANK = 64
 P = 0.5
+VARIANTS: dict[str, dict[str, object]] = {"alpha 0.3-1": {"alpha": (0.3, 1.0)}, "p 0.8": {"p": 0.8}}
 _STRONG_JITTER = v2.ColorJitter(0.5, 0.5, 0.5, 0.1)
 
 
@@ -74,6 +75,10 @@ def style_arms(
         arms[f"{name}, bank"] = _styled(stylizer, lambda s: bank_of(training, s), seed)
         if outside is not None:
             arms[f"{name}, outside"] = _styled(stylizer, lambda s: bank_of(outside, s), seed)
+            for label, changes in VARIANTS.items():
+                arms[f"{name}, outside, {label}"] = _styled(
+                    stylizer, lambda s: bank_of(outside, s), seed, **changes
+                )
         arms[f"{name}, jittered bank"] = _styled(
             stylizer, lambda s: bank_of(jittered(training, seed), s), seed
         )
@@ -114,10 +119,15 @@ def hed_jitter(images: Tensor, strength: float = 0.05) -> Tensor:
 
 
 def _styled(
-    stylizer: Stylizer, styles: Callable[[Stylizer], object], seed: int, jitter: bool = False
+    stylizer: Stylizer,
+    styles: Callable[[Stylizer], object],
+    seed: int,
+    jitter: bool = False,
+    **changes: object,
 ) -> Callable[[], Arm]:
     def build() -> Arm:
-        transform = StyleTransfer(stylizer, styles=styles(stylizer), p=P, seed=seed)  # type: ignore[arg-type]
+        settings = {"styles": styles(stylizer), "p": P, "seed": seed} | changes
+        transform = StyleTransfer(stylizer, **settings)  # type: ignore[arg-type]
         if not jitter:
             return Arm(transform)
         colours = _each(_STRONG_JITTER)
