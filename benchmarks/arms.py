@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,11 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 Augment = Callable[[Tensor], Tensor]
 BANK = 64
 P = 0.5
-VARIANTS: dict[str, dict[str, object]] = {"alpha 0.3-1": {"alpha": (0.3, 1.0)}, "p 0.8": {"p": 0.8}}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "strong jitter": {"jitter": True},
+    "alpha 0.3-1": {"alpha": (0.3, 1.0)},
+    "p 0.8": {"p": 0.8},
+}
 _STRONG_JITTER = v2.ColorJitter(0.5, 0.5, 0.5, 0.1)
 
 
@@ -123,7 +128,7 @@ def _styled(
     styles: Callable[[Stylizer], object],
     seed: int,
     jitter: bool = False,
-    **changes: object,
+    **changes: Any,
 ) -> Callable[[], Arm]:
     def build() -> Arm:
         settings = {"styles": styles(stylizer), "p": P, "seed": seed} | changes
