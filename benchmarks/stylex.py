@@ -42,19 +42,22 @@ def main() -> None:
     parser.add_argument("--weights", required=True)
     parser.add_argument("--images", required=True, help="films that training never saw")
     parser.add_argument("--other", help="images of another kind")
-    parser.add_argument("--features", default="default", help="weights of VGG-19")
+    parser.add_argument(
+        "--features", help="weights of VGG-19, or default; without, no VGG statistics"
+    )
     parser.add_argument("--size", type=int, default=160)
     parser.add_argument("--figure", help="file of the t-SNE")
     parser.add_argument("--no-record", action="store_true")
     options = parser.parse_args()
     metric = StyleX(options.weights)
-    extractor = FeatureExtractor("vgg19", LAYERS, weights=options.features)
     embeds: dict[str, Embed] = {
         "StyleX": metric.embed,
         "mean and deviation": _grey_moments,
         "histogram": _histogram,
-        "VGG statistics": lambda images: _vgg(images, extractor),
     }
+    if options.features:
+        extractor = FeatureExtractor("vgg19", LAYERS, weights=options.features)
+        embeds["VGG statistics"] = lambda images: _vgg(images, extractor)
     results: dict[str, object] = {}
     kinds = {"films": options.images} | ({"other": options.other} if options.other else {})
     for kind, folder in kinds.items():
