@@ -54,8 +54,11 @@ def _shift(results: Record) -> str:
     """Return means over unseen domains, the best first."""
     settings, rows = results["settings"], results["table"]
     head = ("training", "test", "unseen", "worst", "at home", "gain (SE)", "p", "runs")
+    most = max(len(row["pairs"]) for row in rows)
     lines = []
     for row in rows:
+        if len(row["pairs"]) < most:
+            continue  # not on every domain: its mean would not compare
         gain = f"{row['gain']:+.3f} ({row['standard error']:.3f})" if "gain" in row else ""
         figures = [f"{row[key]:.3f}" for key in ("unseen", "worst", "held")]
         lines.append((row["arm"], row["test"], *figures, gain, row.get("p", ""), row["runs"]))
