@@ -40,7 +40,7 @@ def _origin(record: Record, file: Path) -> str:
     machine, versions = record["machine"], record["versions"]
     device = machine["gpu"] or machine["cpu"]
     return (
-        f"{device}, {machine['threads']} threads, torch {versions['torch']}; "
+        f"{device}, threads: {machine['threads']}, torch {versions['torch']}; "
         f"`{file.parent.name}/{file.name}`."
     )
 
