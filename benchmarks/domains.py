@@ -9,8 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
+
+from styleaug.evaluation.scores import read_sized
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,15 @@ def read_masks(
     images = torch.stack([_image(index.parent / row["image"], size) for row in rows])
     masks = torch.stack([_mask(index.parent / row["mask"], size, len(classes)) for row in rows])
     return Samples(images, masks, tuple(row[domain] for row in rows), tuple(classes))
+
+
+def read_square(path: Path, size: int) -> Tensor:
+    """Return the middle square of an image, scaled, ``(1, 3, size, size)`` in [0, 1]."""
+    image = read_sized(path, 2 * size)
+    side = min(image.shape[2:])
+    top, left = ((length - side) // 2 for length in image.shape[2:])
+    square = image[..., top : top + side, left : left + side]
+    return F.interpolate(square, (size, size), mode="bilinear", antialias=True).clamp(0, 1)
 
 
 def _rows(index: Path) -> list[dict[str, str]]:

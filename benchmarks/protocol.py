@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
 from torchvision.transforms import v2
@@ -45,12 +46,18 @@ OTHERS = {
 class Classifier(lightning.LightningModule):
     """DenseNet-121 with the optimiser and the metrics of the protocol."""
 
-    def __init__(self, classes: int, epochs: int, augment: StyleTransfer | None, portrait) -> None:
+    def __init__(
+        self,
+        classes: int,
+        epochs: int,
+        augment: StyleTransfer | None,
+        moments: tuple[Tensor, Tensor],
+    ) -> None:
         super().__init__()
         self.net = timm.create_model("densenet121", pretrained=False, num_classes=classes)
         self.epochs, self.augment = epochs, augment
-        self.register_buffer("mean", portrait[0].view(1, 3, 1, 1))
-        self.register_buffer("std", portrait[1].view(1, 3, 1, 1))
+        self.register_buffer("mean", moments[0].view(1, 3, 1, 1))
+        self.register_buffer("std", moments[1].view(1, 3, 1, 1))
         self.model = self.classify
         scores = {
             "accuracy": MulticlassAccuracy(classes, average="micro"),
@@ -111,7 +118,7 @@ def run(splits: Splits, classes: int, seed: int, options: argparse.Namespace) ->
         augment = StyleTransfer(
             options.augment, styles="batch", weights=options.weights, portion=options.portion
         )
-    module = Classifier(classes, options.epochs, augment, channel_moments_of(splits["train"]))
+    module = Classifier(classes, options.epochs, augment, moments_of(splits["train"]))
     best = ModelCheckpoint(Path(options.out) / f"{options.augment}-{seed}", monitor="loss")
     trainer = lightning.Trainer(
         max_epochs=options.epochs,
@@ -137,7 +144,7 @@ def run(splits: Splits, classes: int, seed: int, options: argparse.Namespace) ->
     return found
 
 
-def channel_moments_of(dataset, most: int = 2000) -> tuple[Tensor, Tensor]:
+def moments_of(dataset: Dataset, most: int = 2000) -> tuple[Tensor, Tensor]:
     """Return means and deviations of the channels of at most that many images, in [0, 1]."""
     picked = torch.linspace(0, len(dataset) - 1, min(most, len(dataset))).long().tolist()
     moments = [
@@ -148,10 +155,10 @@ def channel_moments_of(dataset, most: int = 2000) -> tuple[Tensor, Tensor]:
     return mean.float(), (square - mean.square()).clamp_min(1e-6).sqrt().float()
 
 
-class _Changed(torch.utils.data.Dataset):
+class _Changed(Dataset):
     """Items of a data set with transformed images."""
 
-    def __init__(self, dataset, transform) -> None:
+    def __init__(self, dataset: Dataset, transform: Callable[[Tensor], Tensor]) -> None:
         self.dataset, self.transform = dataset, transform
 
     def __len__(self) -> int:

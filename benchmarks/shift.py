@@ -16,7 +16,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,12 +26,11 @@ from rich.table import Table
 from scipy.stats import ttest_rel
 
 from benchmarks.arms import bank_of, other_arms, style_arms
-from benchmarks.domains import Samples, read_classes, read_masks
+from benchmarks.domains import Samples, read_classes, read_masks, read_square
 from benchmarks.learners import Model, judge, train
 from benchmarks.record import write_record
 from styleaug import StyleBank, Stylizer, create_stylizer
 from styleaug._files import find_images
-from styleaug.evaluation.scores import read_sized
 from styleaug.tta import StyleTTA
 
 HELD = 0.2
@@ -126,7 +125,7 @@ def _judged(
     }
 
 
-def summary(runs: Iterator[dict] | list[dict]) -> list[dict]:
+def summary(runs: Iterable[dict]) -> list[dict]:
     """Return one row per arm and way of testing: means, gains over none, paired tests."""
     values: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
     for run in runs:
@@ -202,16 +201,7 @@ def _read(options: argparse.Namespace) -> Samples:
 def _outside(folder: str, size: int) -> torch.Tensor:
     """Return at most 400 images of a folder as squares."""
     paths = find_images([folder])
-    squares = []
-    for path in paths[:: max(1, len(paths) // 400)]:
-        image = read_sized(path, 2 * size)
-        side = min(image.shape[2:])
-        squares.append(
-            torch.nn.functional.interpolate(
-                image[..., :side, :side], (size, size), mode="bilinear", antialias=True
-            )
-        )
-    return torch.cat(squares).clamp(0, 1)
+    return torch.cat([read_square(path, size) for path in paths[:: max(1, len(paths) // 400)]])
 
 
 def _load(runs: Path) -> dict[str, dict]:

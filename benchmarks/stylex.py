@@ -20,13 +20,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from scipy.stats import spearmanr
 from torch import Tensor
 
+from benchmarks.domains import read_square
 from benchmarks.record import write_record
 from styleaug._files import find_images
-from styleaug.evaluation.scores import read_sized
 from styleaug.features import FeatureExtractor
 from styleaug.functional import channel_mean_std
 from styleaug.stylex import PIPELINES, Pipeline, StyleX
@@ -78,14 +77,8 @@ def main() -> None:
 
 def read_grey(folder: Path, size: int) -> Tensor:
     """Return square grey images ``(N, 1, size, size)``."""
-    squares = []
-    for path in find_images([folder]):
-        image = read_sized(path, 2 * size).mean(dim=1, keepdim=True)
-        side = min(image.shape[2:])
-        top, left = ((length - side) // 2 for length in image.shape[2:])
-        square = image[..., top : top + side, left : left + side]
-        squares.append(F.interpolate(square, (size, size), mode="bilinear", antialias=True))
-    return torch.cat(squares).clamp(0, 1)
+    squares = [read_square(path, size) for path in find_images([folder])]
+    return torch.cat(squares).mean(dim=1, keepdim=True)
 
 
 @torch.no_grad()

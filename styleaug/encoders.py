@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from pathlib import Path
 
 from torch import Tensor, nn
 
 from styleaug._checks import check_choice
+from styleaug.weights import load_strictly, read_state_dict
 
 _STAGES = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 
@@ -57,6 +59,13 @@ class VGGNormalised(nn.Sequential):
             if index in self.positions:
                 found[index] = x
         return [found[index] for index in self.positions]
+
+
+def load_own_vgg(encoder: nn.Module, file: str | Path) -> None:
+    """Load a `VGGNormalised` from ``vgg_normalised.pth``, whose deeper layers may be left over."""
+    state = read_state_dict(file)
+    own = {key: state[key] for key in encoder.state_dict() if key in state}
+    load_strictly(encoder, own, origin=str(file))
 
 
 def build_encoder(backbone: str, layers: Sequence[str]) -> nn.Module:

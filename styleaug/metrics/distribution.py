@@ -69,6 +69,7 @@ class FrechetDistance(Metric):
         for name in ("output", "style"):
             if preset == "art-fid":
                 self.add_state(f"{name}_all", [], dist_reduce_fx="cat")
+                continue
             wide = torch.zeros(size, dtype=torch.float64)
             self.add_state(f"{name}_sum", wide, dist_reduce_fx="sum")
             self.add_state(f"{name}_outer", torch.outer(wide, wide), dist_reduce_fx="sum")
@@ -80,18 +81,22 @@ class FrechetDistance(Metric):
         check_metric_images("images", images)
         found = self.features(images).double()
         state: Any = self
+        if self.preset == "art-fid":
+            getattr(state, f"{of}_all").append(found)
+            return
         setattr(self, f"{of}_sum", getattr(state, f"{of}_sum") + found.sum(dim=0))
         setattr(self, f"{of}_outer", getattr(state, f"{of}_outer") + found.T @ found)
         setattr(self, f"{of}_count", getattr(state, f"{of}_count") + len(found))
-        if self.preset == "art-fid":
-            getattr(state, f"{of}_all").append(found)
 
     def compute(self) -> Tensor:
         """Return the distance of the outputs to the styles."""
         state: Any = self
         if self.preset == "art-fid":
-            sets = (dim_zero_cat(found or [torch.zeros(0, 1)]) for found in _all_of(state))
-            return distance_of_infinitely_many(*sets).float()
+            output, style = (
+                dim_zero_cat(found) if len(found) else torch.zeros(0, 1)
+                for found in (state.output_all, state.style_all)
+            )
+            return distance_of_infinitely_many(output, style).float()
         moments = []
         for name in ("output", "style"):
             count = int(getattr(state, f"{name}_count"))
@@ -111,7 +116,6 @@ class ArtFID(Metric):
             is the default here, so figures compare with the paper's only with its weights.
         size: Number of features.
         weights: Of LPIPS's AlexNet.
-
         preset: "standard", or "art-fid": the extrapolated distance, which their code reports; see
             `FrechetDistance`.
 
@@ -285,10 +289,6 @@ def distance_of_infinitely_many(output: Tensor, style: Tensor, points: int = 15)
 
 
 _FEWEST = 40
-
-
-def _all_of(state: Any) -> tuple[list[Tensor], list[Tensor]]:
-    return state.output_all, state.style_all
 
 
 def padded_inception(*, pretrained: bool = True) -> nn.Module:

@@ -11,12 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from styleaug._checks import check_choice
-from styleaug.encoders import VGGNormalised
+from styleaug.encoders import VGGNormalised, load_own_vgg
 from styleaug.features import FeatureExtractor
 from styleaug.functional import gram_distance, style_distance
 from styleaug.lpips import LAYERS, lpips_distance, lpips_heads
 from styleaug.metrics.pairs import PairMetric
-from styleaug.weights import read_state_dict
 
 
 class LPIPS(PairMetric):
@@ -240,9 +239,7 @@ class _AdaINFeatures(nn.Module):
                 "weights must be the file vgg_normalised.pth with preset='microast', got 'default'."
             )
         if weights is not None:
-            state = read_state_dict(weights)
-            own = {key: state[key] for key in self.encoder.state_dict() if key in state}
-            self.encoder.load_state_dict(own, strict=True)
+            load_own_vgg(self.encoder, weights)
         self.requires_grad_(False).eval()
 
     def forward(self, images: Tensor) -> list[Tensor]:

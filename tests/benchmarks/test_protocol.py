@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.protocol import channel_moments_of, run
+from benchmarks.protocol import moments_of, run
 from benchmarks.protocol_data import STUDIES
 
 
@@ -72,16 +72,13 @@ def test_each_study_reads_its_splits(study, request):
     assert image.dtype.is_floating_point is False
     for part in splits.values():
         assert {part[i][1] for i in range(len(part))} == set(range(classes))
-    assert splits["train"][0][0].float().mean() != splits["test"][0][0].float().mean() or (
-        study == "epithelium-stroma"
-    )
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_study_trains_and_is_tested_with_and_without_tta(epithelium_stroma, tmp_path):
     read, classes = STUDIES["epithelium-stroma"]
     splits = read(epithelium_stroma, 64)
-    mean, std = channel_moments_of(splits["train"])
+    mean, std = moments_of(splits["train"])
     assert mean.shape == std.shape == (3,)
     assert 0.0 < float(std.min()) < float(mean.max()) < 1.0
     options = argparse.Namespace(

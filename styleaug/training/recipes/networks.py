@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from styleaug.encoders import OWN_VGG, VGGNormalised
+from styleaug.encoders import OWN_VGG, VGGNormalised, load_own_vgg
 from styleaug.features import FeatureExtractor
-from styleaug.weights import read_state_dict
 
 
 def load_encoder(encoder: nn.Module, backbone: str, layers: Sequence[str], weights: str) -> None:
@@ -30,9 +29,7 @@ def load_encoder(encoder: nn.Module, backbone: str, layers: Sequence[str], weigh
         return
     if not weights:
         raise ValueError("features must be the file vgg_normalised.pth for this backbone, got ''.")
-    state = read_state_dict(weights)
-    own = {key: state[key] for key in encoder.state_dict() if key in state}
-    encoder.load_state_dict(own, strict=True)
+    load_own_vgg(encoder, weights)
 
 
 class Perception:
