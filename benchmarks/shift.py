@@ -199,7 +199,7 @@ def _read(options: argparse.Namespace) -> Samples:
 
 
 def _outside(folder: str, size: int) -> torch.Tensor:
-    """Return at most 400 images of a folder as squares."""
+    """Return images of a folder as squares; of 800 and more every n-th, so that 400 are left."""
     paths = find_images([folder])
     return torch.cat([read_square(path, size) for path in paths[:: max(1, len(paths) // 400)]])
 
