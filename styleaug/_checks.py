@@ -16,7 +16,7 @@ RANGE_TOLERANCE = 1e-3
 """How far a float image may leave [0, 1] before it is refused: below a third of an 8-bit level."""
 
 
-def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
+def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
     """Raise ``ValueError`` unless ``value`` is one of ``choices``."""
     known = list(choices)
     if value not in known:

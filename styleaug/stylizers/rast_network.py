@@ -106,6 +106,8 @@ class SANet(nn.Module):
 class Transform(nn.Module):
     """Both modules, and the convolution that merges them; parameters as published.
 
+    At first the merged map is the mean of both, so that the content is there from the beginning.
+
     Args:
         width: Channels of both maps.
     """
@@ -114,6 +116,8 @@ class Transform(nn.Module):
         super().__init__()
         self.sanet4_1, self.sanet5_1 = SANet(width), SANet(width)
         self.merge_conv = nn.Conv2d(width, width, 3)
+        nn.init.dirac_(self.merge_conv.weight)
+        self.merge_conv.weight.data.mul_(0.5)
 
     def forward(self, content: Sequence[Tensor], style: Sequence[Mapping[str, Tensor]]) -> Tensor:
         """Return features of the size of the finer map."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,25 +15,14 @@ _EPS = 1e-6
 Features = Sequence[Tensor]
 
 
-@dataclass(frozen=True)
-class Cycle:
-    """The images of one step, all ``(B, 3, H, W)`` and not clamped.
-
-    Attributes:
-        forth: The content in the style.
-        back: The style image in the content's style.
-        content_right: The content restored from ``forth`` with the content's style.
-        style_right: The style image with the style of ``forth``.
-        content_left: The content with the style of ``back``.
-        style_left: The style image restored from ``back``.
-    """
-
-    forth: Tensor
-    back: Tensor
-    content_right: Tensor
-    style_right: Tensor
-    content_left: Tensor
-    style_left: Tensor
+RESTORING = (
+    "content_transitive",
+    "style_transitive",
+    "style_difference",
+    "content_restoration",
+    "style_restoration",
+)
+"""The losses of multi-restoration."""
 
 
 def transfer(network: RASTNetwork, content: Features, style: Features) -> Tensor:
@@ -42,24 +30,58 @@ def transfer(network: RASTNetwork, content: Features, style: Features) -> Tensor
     return network.transfer(content, [style_maps(features) for features in style])
 
 
-def run_cycle(network: RASTNetwork, content: Features, style: Features) -> Cycle:
-    """Transfer there and back along both branches.
+def stylize_both(network: RASTNetwork, content: Features, style: Features) -> dict[str, Tensor]:
+    """Return "forth", the contents in the styles, and "back", the reverse; not clamped.
 
     Args:
         network: The transfer block.
         content: The encoder's maps of the contents.
         style: The encoder's maps of the styles.
     """
-    forth, back = transfer(network, content, style), transfer(network, style, content)
-    there, here = network.encode(forth), network.encode(back)
-    return Cycle(
-        forth,
-        back,
-        content_right=transfer(network, there, content),
-        style_right=transfer(network, style, there),
-        content_left=transfer(network, content, here),
-        style_left=transfer(network, here, style),
-    )
+    return {"forth": transfer(network, content, style), "back": transfer(network, style, content)}
+
+
+def run_cycle(network: RASTNetwork, content: Features, style: Features) -> dict[str, Tensor]:
+    """Transfer there and back along both branches.
+
+    Args:
+        network: The transfer block.
+        content: The encoder's maps of the contents.
+        style: The encoder's maps of the styles.
+
+    Returns:
+        Images ``(B, 3, H, W)``, not clamped: those of `stylize_both`, and
+
+        * "content_right": the content restored from "forth" with the content's style,
+        * "style_right": the style image with the style of "forth",
+        * "content_left": the content with the style of "back",
+        * "style_left": the style image restored from "back".
+    """
+    images = stylize_both(network, content, style)
+    there, here = network.encode(images["forth"]), network.encode(images["back"])
+    return images | {
+        "content_right": transfer(network, there, content),
+        "style_right": transfer(network, style, there),
+        "content_left": transfer(network, content, here),
+        "style_left": transfer(network, here, style),
+    }
+
+
+def stylization_losses(
+    content: Mapping[str, Features], style: Mapping[str, Features]
+) -> dict[str, Tensor]:
+    """Return the losses of both stylized images: they keep one content, and take one style.
+
+    Args:
+        content: Content maps of "content", "style", "forth" and "back".
+        style: Style maps likewise.
+    """
+    return {
+        "content": anatomy_loss(content["forth"], content["content"])
+        + anatomy_loss(content["back"], content["style"]),
+        "style": style_loss(style["forth"], style["style"])
+        + style_loss(style["back"], style["content"]),
+    }
 
 
 def multi_restoration_losses(
@@ -72,7 +94,7 @@ def multi_restoration_losses(
     image leaves the style that it had (``difference``, the inverse of a distance).
 
     Args:
-        content: Content maps of "content", "style" and of every field of `Cycle`.
+        content: Content maps of "content", "style" and of every image of `run_cycle`.
         style: Style maps likewise.
 
     Returns:
@@ -90,8 +112,6 @@ def multi_restoration_losses(
         return style_loss(style[a], style[b])
 
     return {
-        "content": keeps("forth", "content") + keeps("back", "style"),
-        "style": looks("forth", "style") + looks("back", "content"),
         "content_transitive": keeps("content_right", "content") + keeps("style_left", "style"),
         "style_transitive": looks("style_right", "style") + looks("content_left", "content"),
         "style_difference": 1.0 / (looks("forth", "content") + _EPS)

@@ -109,6 +109,19 @@ def test_similarity_is_a_cosine_that_lets_gradients_through(metric):
         metric.embed(films * float("nan"))
 
 
+@pytest.mark.parametrize("views", [1, 2, 8])
+def test_views_make_an_embedding_that_turning_does_not_change(metric, views):
+    films = _films()
+    metric.views, before = views, metric.views
+    found = metric.embed(films)
+    same = {1: [], 2: [films.flip(3)], 8: [films.flip(2), films.rot90(1, (2, 3)), films.mT]}[views]
+    changed = {1: films.flip(3), 2: films.flip(2), 8: films.roll(9, 3)}[views]
+    assert all(torch.allclose(metric.embed(copy), found, atol=1e-5) for copy in same)
+    assert not torch.allclose(metric.embed(changed), found, atol=1e-5)
+    assert torch.allclose(found.norm(dim=1), torch.ones(3), atol=1e-5)
+    metric.views = before
+
+
 def test_pairs_are_processed_alike():
     torch.manual_seed(0)
     film = _films(1).expand(6, -1, -1, -1)

@@ -12,8 +12,15 @@ from styleaug._image import as_batch, to_content
 from styleaug.features import FeatureExtractor
 from styleaug.training import TrainConfig
 from styleaug.training.losses import style_loss
+from styleaug.training.recipes import rast
 from styleaug.training.recipes.rast import RASTRecipe
-from styleaug.training.restoration import low_resolution_sizes, multi_restoration_losses, run_cycle
+from styleaug.training.restoration import (
+    RESTORING,
+    low_resolution_sizes,
+    multi_restoration_losses,
+    run_cycle,
+    stylization_losses,
+)
 from styleaug.weights import save_tensors
 
 SMALL = {
@@ -89,19 +96,19 @@ def test_the_cycle_is_made_of_the_transfers_of_the_paper(folder):
             "style_left": network(back, style),
         }
     for name, image in expected.items():
-        assert torch.allclose(getattr(cycle, name), image, atol=1e-5), name
+        assert torch.allclose(cycle[name], image, atol=1e-5), name
 
 
 def test_losses_compare_what_the_paper_compares():
     names = ["content", "style", "forth", "back"]
     names += ["content_right", "style_right", "content_left", "style_left"]
     maps = {name: [torch.rand(1, 4, 6, 6)] for name in names}
-    found = multi_restoration_losses(maps, maps)
+    found = _losses(maps)
     inverse = 1 / style_loss(maps["forth"], maps["content"])
     inverse += 1 / style_loss(maps["back"], maps["style"])
     assert torch.allclose(found["style_difference"], inverse, rtol=1e-3)
     same = dict.fromkeys(names, maps["content"])
-    equal = multi_restoration_losses(same, same)
+    equal = _losses(same)
     assert all(equal[name] < 1e-4 for name in equal if name != "style_difference")
     assert torch.isfinite(equal["style_difference"])
     for name, parts in {
@@ -112,7 +119,24 @@ def test_losses_compare_what_the_paper_compares():
     }.items():
         for part in parts:
             changed = {**same, part: maps["forth"]}
-            assert multi_restoration_losses(changed, changed)[name] > equal[name] + 1e-3, part
+            assert _losses(changed)[name] > equal[name] + 1e-3, part
+
+
+def _losses(maps):
+    return stylization_losses(maps, maps) | multi_restoration_losses(maps, maps)
+
+
+def test_without_restoration_the_rest_is_the_same_and_nothing_is_restored(folder, monkeypatch):
+    weights = {"content": 1.0, "style": 1.0}
+    whole = _recipe(folder, weights=weights)
+    part = _recipe(folder, weights={**weights, **dict.fromkeys(RESTORING, 0.0)})
+    part.load_state_dict(whole.state_dict())
+    monkeypatch.setattr(rast, "run_cycle", lambda *args: pytest.fail("an image was restored"))
+    found = part(*_pairs(), "generator")
+    monkeypatch.undo()
+    expected = whole(*_pairs(), "generator")
+    assert set(found) == set(expected) - set(RESTORING)
+    assert all(torch.allclose(found[name], expected[name], rtol=1e-4) for name in found)
 
 
 @pytest.mark.parametrize(
@@ -195,13 +219,13 @@ def one_pair(tmp_path_factory):
     return root, images
 
 
-def _trained(train, one_pair, weights, **options):
+def _trained(train, one_pair, weights, steps=14, **options):
     """Train on one pair, and return the stylizer and the pair stylized."""
     root, (content, style) = one_pair
     off = dict.fromkeys(RASTRecipe.default_weights, 0.0)
     run = train(
         "rast",
-        14,
+        steps,
         content=(str(root / "content"),),
         style=(str(root / "style"),),
         weights={**off, "style": 1.0, "content": 1.0, **weights},
@@ -225,7 +249,7 @@ def test_restoration_brings_the_content_closer(train, one_pair):
 def test_idempotency_lowers_the_drift(train, one_pair):
     drifts = []
     for weight in (0.0, 100.0):
-        stylizer, code, once = _trained(train, one_pair, {"idempotency": weight})
+        stylizer, code, once = _trained(train, one_pair, {"idempotency": weight}, 40)
         drifts.append((stylizer.stylize(once, code) - once).square().mean().item())
     assert drifts[1] < 0.5 * drifts[0]
 

@@ -79,7 +79,7 @@ class ContextualAdaINRecipe(Recipe):
 
         # a list hides the frozen encoder from the parameters and checkpoints of the run
         uses_stylex = self.loss_weights["stylex"] > 0.0
-        self._stylex = [StyleX(str(self.options["stylex"]))] if uses_stylex else None
+        self._stylex = [StyleX(str(self.options["stylex"]), views=1)] if uses_stylex else None
 
     def generator(self) -> nn.Module:
         """Return the network; only its decoder is trained."""

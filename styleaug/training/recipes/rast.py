@@ -20,11 +20,13 @@ from styleaug.training.losses import anatomy_loss, content_loss, lsgan_loss
 from styleaug.training.recipes.base import Phase, Recipe
 from styleaug.training.recipes.networks import Perception, load_encoder
 from styleaug.training.restoration import (
-    Cycle,
+    RESTORING,
     low_resolution_sizes,
     multi_restoration_losses,
     run_cycle,
     shrink,
+    stylization_losses,
+    stylize_both,
     transfer,
 )
 
@@ -35,7 +37,9 @@ class RASTRecipe(Recipe):
     """Multi-restoration: content and style come back through the stylized images, twice.
 
     The weights are those of the published model, whose multi-restoration replaces the losses of
-    content and style. A weight of 0 switches a loss off; so are, unless they are given a weight,
+    content and style. A weight of 0 switches a loss off; with all of multi-restoration off, which
+    is the training of SANet, nothing is restored and a step costs half. Off, unless they are given
+    a weight, are
 
     * ``content`` and ``style`` of the "combined" strategy,
     * ``contrastive_style`` and ``contrastive_content`` (1 each in the published model; they need
@@ -125,6 +129,9 @@ class RASTRecipe(Recipe):
             "vgg19" if simplified else backbone, layers, config.features, units
         )
         self._lpips = self._lpips_network() if self._uses("lpips") else None
+        self._restores = any(self._uses(name) for name in RESTORING) or (
+            self._lpips is not None and self.options["lpips_target"] == "restored"
+        )
         self._pair = nn.ModuleDict()
         if self._uses("adversarial"):
             scales = int(str(self.options["discriminator_scales"]))
@@ -164,14 +171,14 @@ class RASTRecipe(Recipe):
             with torch.no_grad():
                 fakes = transfer(self.network, *encoded), transfer(self.network, *encoded[::-1])
             return {"discriminator": self._judge(fakes, (style, content))}
-        cycle = run_cycle(self.network, *encoded)
-        images = {"content": content, "style": style, **_fields(cycle)}
+        cycle = (run_cycle if self._restores else stylize_both)(self.network, *encoded)
+        images = {"content": content, "style": style, **cycle}
         losses = self._restoration(images) | self._identity(encoded, images)
         if self._pair:
-            losses["adversarial"] = self._fool(cycle)
+            losses["adversarial"] = self._fool(images)
         if partners is not None:
-            losses |= self._contrast(cycle.forth, *partners)
-        return self._used(losses | self._additions(cycle, encoded, images))
+            losses |= self._contrast(images["forth"], *partners)
+        return self._used(losses | self._additions(encoded, images))
 
     def preview(self, content: Tensor, style: Tensor) -> Tensor:
         """Return stylized images to look at."""
@@ -183,10 +190,17 @@ class RASTRecipe(Recipe):
         return {"backbone": config.backbone, "layer": config.layer}
 
     def _restoration(self, images: Images) -> Images:
+        contents, styles = self._chosen(images)
+        losses = stylization_losses(contents, styles)
+        if self._restores:
+            losses |= multi_restoration_losses(contents, styles)
+        return losses
+
+    def _chosen(self, images: Images) -> tuple[dict[str, list[Tensor]], dict[str, list[Tensor]]]:
+        """Return the content maps and the style maps of images by name."""
         maps = self._perception.split(images)
         contents = {name: [found[x] for x in self._content] for name, found in maps.items()}
-        styles = {name: [found[x] for x in self._style] for name, found in maps.items()}
-        return multi_restoration_losses(contents, styles)
+        return contents, {name: [found[x] for x in self._style] for name, found in maps.items()}
 
     def _identity(self, encoded: tuple[list[Tensor], list[Tensor]], images: Images) -> Images:
         """Return what a content in its own style differs by, in pixels and in maps."""
@@ -209,9 +223,9 @@ class RASTRecipe(Recipe):
             total += [lsgan_loss(judge(fake), real=False), lsgan_loss(judge(real), real=True)]
         return torch.stack(total).sum()
 
-    def _fool(self, cycle: Cycle) -> Tensor:
-        forth = lsgan_loss(self._pair["style"](cycle.forth), real=True)
-        return forth + lsgan_loss(self._pair["content"](cycle.back), real=True)
+    def _fool(self, images: Images) -> Tensor:
+        forth = lsgan_loss(self._pair["style"](images["forth"]), real=True)
+        return forth + lsgan_loss(self._pair["content"](images["back"]), real=True)
 
     def _contrast(self, forth: Tensor, same_content: Tensor, same_style: Tensor) -> Images:
         maps = self._perception(forth)
@@ -222,13 +236,11 @@ class RASTRecipe(Recipe):
             for name, head in self._heads.items()
         }
 
-    def _additions(
-        self, cycle: Cycle, encoded: tuple[list[Tensor], list[Tensor]], images: Images
-    ) -> Images:
+    def _additions(self, encoded: tuple[list[Tensor], list[Tensor]], images: Images) -> Images:
         """Return the losses that are off unless they have a weight."""
         losses = {}
         if self._uses("idempotency"):
-            losses["idempotency"] = self._idempotency(cycle.forth, encoded[1])
+            losses["idempotency"] = self._idempotency(images["forth"], encoded[1])
         if self._uses("low_res_restoration"):
             losses["low_res_restoration"] = self._low_resolution(images)
         if self._lpips is not None:
@@ -261,7 +273,9 @@ class RASTRecipe(Recipe):
                 total.append(F.mse_loss(restored.float(), pair[0]))
                 continue
             cycle = run_cycle(self.network, *encoded)
-            losses = self._restoration({"content": pair[0], "style": pair[1], **_fields(cycle)})
+            losses = multi_restoration_losses(
+                *self._chosen({"content": pair[0], "style": pair[1], **cycle})
+            )
             total += [self.default_weights[name] * loss for name, loss in losses.items()]
         return torch.stack(total).sum()
 
@@ -300,10 +314,6 @@ def _check_size(size: int, scales: int) -> None:
             f"size must be at least {least} for {scales} scales of the discriminator, got {size}; "
             "lower options.discriminator_scales."
         )
-
-
-def _fields(cycle: Cycle) -> Images:
-    return dict(vars(cycle))
 
 
 def _channels(perception: Perception, layer: str) -> int:

@@ -13,6 +13,7 @@ from styleaug._checks import check_choice
 from styleaug.stylex.encoder import SimSiamHeads, StyleEncoder
 from styleaug.stylex.pipelines import PIPELINES, Pipeline
 from styleaug.training.config import TrainConfig
+from styleaug.training.contrastive import info_nce_loss
 from styleaug.training.recipes.base import Phase, Recipe
 
 
@@ -23,23 +24,33 @@ class StyleXRecipe(Recipe):
     (nothing else: contrast, blur and noise are style), and processed by one pipeline with one
     vector of parameters. Batches of a hundred pairs and more are useful.
 
-    Losses: ``similarity``, the negative cosine of prediction and projection. ``graded``, off unless
-    it is given a weight: distances of embeddings against distances of parameters, which are known
-    here; see `graded_loss`. ``spread`` is logged, with weight 0: deviation of the normalised
-    projections times the root of their width. It is near 1; towards 0 the encoder collapses.
+    Losses:
 
-    Options: ``pipelines``, names of `styleaug.stylex.pipelines.PIPELINES`.
+    * ``similarity``, the negative cosine of prediction and projection;
+    * ``graded``, off unless it is given a weight: distances of embeddings against distances of
+      parameters, which are known here; see `graded_loss`;
+    * ``contrastive``, likewise off: which of all other images of the batch was processed alike; see
+      `styleaug.training.contrastive.info_nce_loss`;
+    * ``spread``, logged with weight 0: deviation of the normalised projections times the root of
+      their width. It is near 1; towards 0 the encoder collapses.
+
+    Options: ``pipelines``, names of `styleaug.stylex.pipelines.PIPELINES`; ``temperature`` of the
+    contrastive loss.
 
     Source:
-        Eckert et al., arXiv 2405.14718; Chen & He, CVPR 2021. The graded loss is ours.
+        Eckert et al., arXiv 2405.14718; Chen & He, CVPR 2021. The other two losses are ours.
     """
 
     default_weights: ClassVar[Mapping[str, float]] = {
         "similarity": 1.0,
         "graded": 0.0,
+        "contrastive": 0.0,
         "spread": 0.0,
     }
-    default_options: ClassVar[Mapping[str, object]] = {"pipelines": tuple(PIPELINES)}
+    default_options: ClassVar[Mapping[str, object]] = {
+        "pipelines": tuple(PIPELINES),
+        "temperature": 0.05,
+    }
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)
@@ -67,10 +78,18 @@ class StyleXRecipe(Recipe):
             F.cosine_similarity(p, z.detach(), dim=1).mean() for p, z in ((pa, zb), (pb, za))
         )
         losses = {"similarity": -0.5 * sum(cosines), "spread": spread(za)}
+        first, second = (F.normalize(embedded.float(), dim=1) for embedded in embeddings)
         if self.loss_weights["graded"] > 0.0:
-            first, second = (embedded.float() for embedded in embeddings)
             losses["graded"] = graded_loss(first, second, vectors)
+        if self.loss_weights["contrastive"] > 0.0:
+            losses["contrastive"] = self._contrast(first, second)
         return losses  # type: ignore[return-value]
+
+    def _contrast(self, first: Tensor, second: Tensor) -> Tensor:
+        partners = torch.arange(2 * len(first), device=first.device).roll(len(first))
+        temperature = float(str(self.options["temperature"]))
+        with torch.autocast(first.device.type, enabled=False):
+            return info_nce_loss(torch.cat([first, second]), partners, temperature=temperature)
 
     def preview(self, content: Tensor, style: Tensor) -> Tensor:
         """Return processed contents to look at."""
