@@ -6,7 +6,9 @@ Run ``python -m benchmarks.speed``; the result goes to ``benchmarks/results``.
 from __future__ import annotations
 
 import json
+from functools import partial
 
+import kornia.augmentation as kornia
 import numpy as np
 import torch
 from albumentations.augmentations.mixing import domain_adaptation_functional as A
@@ -30,7 +32,11 @@ def _images(count: int) -> torch.Tensor:
 
 
 def color_against_clone() -> dict[str, object]:
-    """Every colour stylizer through StyleTransfer with a bank of 64 styles, against one clone."""
+    """Every colour stylizer through StyleTransfer with a bank of 64 styles, against one clone.
+
+    Kornia's colour jitter and equalisation on the same batch, a draw for every image, are the
+    yardstick.
+    """
     images, styles = _images(BATCH), list(_images(64))
     runs = {"clone": lambda: images.clone()}
     for name in list_stylizers():
@@ -39,6 +45,9 @@ def color_against_clone() -> dict[str, object]:
         bank = StyleBank.from_images(styles, name)
         transform = StyleTransfer(name, styles=bank, p=1.0, seed=0)
         runs[name] = lambda transform=transform: transform(images)
+    for name in ("ColorJiggle", "RandomEqualize"):
+        settings = (0.2, 0.2, 0.2, 0.02) if name == "ColorJiggle" else ()
+        runs[f"kornia {name}"] = partial(getattr(kornia, name)(*settings, p=1.0), images)
     times = time_in_turns(runs, repeats=31)
     clone = times["clone"]["median"]
     ratios = {name: round(t["median"] / clone, 2) for name, t in times.items()}
