@@ -36,6 +36,8 @@ class StyleKernelConfig:
         gate: How keys are left out: "ste", "relu" or "dagl".
         renormalise: Whether what is left of the attention is made to sum to 1.
         shuffle_at_test: Whether groups are shuffled outside of training, too, in one fixed order.
+        feature_scale: What features are divided by. They should be of the order of 1: with far
+            larger ones the first steps of training silence the layers that predict kernels.
 
     Raises:
         ValueError: If a setting is out of range.
@@ -54,6 +56,7 @@ class StyleKernelConfig:
     gate: Gate = "ste"
     renormalise: bool = False
     shuffle_at_test: bool = False
+    feature_scale: float = 1.0
 
     def __post_init__(self) -> None:
         check_choice("backbone", self.backbone, _LAYERS)
@@ -61,6 +64,8 @@ class StyleKernelConfig:
         check_choice("gate", self.gate, GATES)
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise ValueError(f"kernel must be odd and at least 1, got {self.kernel}.")
+        if not self.feature_scale > 0.0:
+            raise ValueError(f"feature_scale must be positive, got {self.feature_scale}.")
         for name in ("heads", "groups"):
             count = getattr(self, name)
             if count < 1 or self.channels % count:
@@ -177,8 +182,8 @@ class StyleKernelNetwork(nn.Module):
         self.decoder = _decoder(config.channels)
 
     def encode(self, image: Tensor) -> Tensor:
-        """Return the features of images ``(B, 3, H, W)`` in [0, 1]."""
-        features: Tensor = self.encoder(image)[0]
+        """Return the features of images ``(B, 3, H, W)`` in [0, 1], divided by their scale."""
+        features: Tensor = self.encoder(image)[0] / self.config.feature_scale
         return features
 
     def repaint(self, features: Tensor, aligned: Tensor) -> Tensor:
