@@ -30,6 +30,13 @@ def check_probability(name: str, value: float) -> float:
     return float(value)
 
 
+def check_positive(name: str, value: float) -> float:
+    """Return ``value`` as a float, or raise ``ValueError`` unless it is over 0 and finite."""
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0.0 < value < float("inf"):
+        raise ValueError(f"{name} must be a number over 0, got {value!r}.")
+    return float(value)
+
+
 def check_alpha(alpha: float | Sequence[float]) -> tuple[float, float]:
     """Return ``alpha`` as a range ``(low, high)`` with 0 <= low <= high <= 1."""
     values = tuple(alpha) if isinstance(alpha, Sequence) else (alpha, alpha)

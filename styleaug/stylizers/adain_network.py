@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from styleaug._checks import check_choice
+from styleaug._checks import check_choice, check_positive
 from styleaug.encoders import build_encoder
 
 _DECODER: tuple[int | str, ...] = (256, "up", 256, 256, 256, 128, "up", 128, 64, "up", 64, 3)
@@ -31,6 +31,8 @@ class AdaINConfig:
             backbone of torchvision: "vgg19", "resnet50", "resnet101", "densenet121", "densenet169"
             or "densenet201".
         layer: Its last map, at a quarter or an eighth of the image's size.
+        feature_scale: What features are divided by. They should be of the order of 1; with far
+            larger ones a decoder of one's own learns slowly.
 
     Raises:
         ValueError: If there is no decoder for it.
@@ -38,10 +40,12 @@ class AdaINConfig:
 
     backbone: str = "vgg19-normalised"
     layer: str = "relu4_1"
+    feature_scale: float = 1.0
 
     def __post_init__(self) -> None:
         check_choice("backbone", self.backbone, _LAYERS)
         check_choice("layer", self.layer, _LAYERS[self.backbone])
+        check_positive("feature_scale", self.feature_scale)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -74,8 +78,8 @@ class AdaINNetwork(nn.Module):
         self.decoder = build_decoder(*config.shape)
 
     def encode(self, image: Tensor) -> Tensor:
-        """Return the features ``(B, C, h, w)`` of images ``(B, 3, H, W)`` in [0, 1]."""
-        features: Tensor = self.encoder(image)[0]
+        """Return features ``(B, C, h, w)`` of images ``(B, 3, H, W)`` in [0, 1], by their scale."""
+        features: Tensor = self.encoder(image)[0] / self.config.feature_scale
         return features
 
     def forward(self, content: Tensor, style: Tensor) -> Tensor:

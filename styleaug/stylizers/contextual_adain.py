@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -92,5 +93,5 @@ def _joined(decoder: Mapping[str, Tensor], encoder: str | Path | None) -> dict[s
 
 
 def _config(config: Mapping[str, Any]) -> AdaINConfig:
-    known = {key: str(config[key]) for key in ("backbone", "layer") if key in config}
-    return AdaINConfig(**known)
+    known = {item.name for item in fields(AdaINConfig)}
+    return AdaINConfig(**{key: value for key, value in config.items() if key in known})

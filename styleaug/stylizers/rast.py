@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -108,4 +109,5 @@ def _joined(
 
 
 def _config(config: Mapping[str, Any]) -> RASTConfig:
-    return RASTConfig(**{key: str(config[key]) for key in ("backbone", "layer") if key in config})
+    known = {item.name for item in fields(RASTConfig)}
+    return RASTConfig(**{key: value for key, value in config.items() if key in known})

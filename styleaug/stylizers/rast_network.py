@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from styleaug._checks import check_choice
+from styleaug._checks import check_choice, check_positive
 from styleaug.encoders import build_encoder
 from styleaug.stylizers.adain_network import adain_to, build_decoder, feature_moments
 
@@ -33,6 +33,8 @@ class RASTConfig:
             "efficientnet_b0", the simplified encoder.
         layer: The finer map: "relu4_1" (with relu5_1), "relu3_1" (with pool3) or, of
             EfficientNet, "features3" (with features5).
+        feature_scale: What both maps are divided by. They should be of the order of 1, or the first
+            steps of training undo what the decoder began with.
 
     Raises:
         ValueError: If there are no such maps.
@@ -44,10 +46,12 @@ class RASTConfig:
 
     backbone: str = "vgg19-normalised"
     layer: str = "relu4_1"
+    feature_scale: float = 1.0
 
     def __post_init__(self) -> None:
         check_choice("backbone", self.backbone, _LEVELS)
         check_choice("layer", self.layer, _LEVELS[self.backbone])
+        check_positive("feature_scale", self.feature_scale)
 
     @property
     def layers(self) -> tuple[str, str]:
@@ -159,9 +163,9 @@ class RASTNetwork(nn.Module):
         self.decoder = build_decoder(config.width, config.stride)
 
     def encode(self, image: Tensor) -> list[Tensor]:
-        """Return both maps of images ``(B, 3, H, W)`` in [0, 1]."""
+        """Return both maps of images ``(B, 3, H, W)`` in [0, 1], divided by their scale."""
         pairs = zip(self.project, self.encoder(image), strict=True)
-        return [project(features) for project, features in pairs]
+        return [project(features / self.config.feature_scale) for project, features in pairs]
 
     def transfer(self, content: Sequence[Tensor], style: Sequence[Mapping[str, Tensor]]) -> Tensor:
         """Return images, not clamped, from maps of contents and `style_maps` of styles."""

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from styleaug._checks import check_choice
+from styleaug._checks import check_choice, check_positive
 from styleaug.encoders import build_encoder
 from styleaug.stylizers.rast_network import normalised
 from styleaug.stylizers.style_kernel_attention import GATES, Gate, align
@@ -64,8 +64,7 @@ class StyleKernelConfig:
         check_choice("gate", self.gate, GATES)
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise ValueError(f"kernel must be odd and at least 1, got {self.kernel}.")
-        if not self.feature_scale > 0.0:
-            raise ValueError(f"feature_scale must be positive, got {self.feature_scale}.")
+        check_positive("feature_scale", self.feature_scale)
         for name in ("heads", "groups"):
             count = getattr(self, name)
             if count < 1 or self.channels % count:

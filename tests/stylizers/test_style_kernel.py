@@ -217,7 +217,7 @@ def test_settings_that_cannot_be_are_refused():
         ({"kernel": 2}, "kernel must be odd"),
         ({"heads": 7}, "heads must divide"),
         ({"gate": "hard"}, "gate must be one of"),
-        ({"feature_scale": 0.0}, "feature_scale must be positive"),
+        ({"feature_scale": 0.0}, "feature_scale must be a number over 0"),
         ({"layer": "relu5_1"}, "layer must be one of"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import ClassVar
 
 import torch
@@ -23,8 +24,8 @@ _POINTS = 65 * 65
 class ContextualAdaINRecipe(Recipe):
     """A decoder that keeps content by the contextual loss, or by AdaIN's mean squared error.
 
-    Options: ``backbone`` and ``layer`` of `AdaINConfig`, and ``encoder``, the file of its weights
-    where it is no VGG-19; ``content``: "contextual", or "mse", which is plain AdaIN (features of
+    Options: every field of `AdaINConfig`, and ``encoder``, the file of the encoder's weights where
+    it is no VGG-19; ``content``: "contextual", or "mse", which is plain AdaIN (features of
     the output against the exchanged features); ``content_layers`` and ``style_layers`` of the loss
     network (VGG-19, ``features`` of the configuration), ``scales`` of its style maps;
     ``bandwidth``; ``direction``; ``stylex``, the file of an encoder for the loss of that name, the
@@ -48,6 +49,7 @@ class ContextualAdaINRecipe(Recipe):
     default_options: ClassVar[Mapping[str, object]] = {
         "backbone": "vgg19",
         "layer": "relu4_1",
+        "feature_scale": 1.0,
         "encoder": "",
         "content": "contextual",
         "content_layers": ("relu4_2",),
@@ -64,7 +66,11 @@ class ContextualAdaINRecipe(Recipe):
             raise ValueError(
                 f"options.content must be contextual or mse, got {self.options['content']!r}."
             )
-        settings = AdaINConfig(str(self.options["backbone"]), str(self.options["layer"]))
+        settings = AdaINConfig(
+            str(self.options["backbone"]),
+            str(self.options["layer"]),
+            float(str(self.options["feature_scale"])),
+        )
         self.network = AdaINNetwork(settings)
         is_vgg = settings.backbone in (OWN_VGG, "vgg19")
         weights = config.features if is_vgg else str(self.options["encoder"])
@@ -114,9 +120,8 @@ class ContextualAdaINRecipe(Recipe):
         return self.network(content, style).float().clamp(0.0, 1.0)
 
     def file_config(self) -> dict[str, object]:
-        """Return which encoder the weights hold."""
-        config = self.network.config
-        return {"backbone": config.backbone, "layer": config.layer}
+        """Return which encoder the weights hold, and the scale of its features."""
+        return asdict(self.network.config)
 
     def _contextual(self, output: Tensor, content: Tensor) -> Tensor:
         return contextual_loss(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import ClassVar
 
 import torch
@@ -50,8 +51,8 @@ class RASTRecipe(Recipe):
 
     Options:
 
-    * ``backbone`` and ``layer`` of `RASTConfig`; or ``simplified``, an EfficientNet as encoder, and
-      ``encoder``, the file of its weights;
+    * every field of `RASTConfig`; or ``simplified``, an EfficientNet as encoder, and ``encoder``,
+      the file of its weights;
     * ``style_layers``, their ``scales``, ``content_layers``, and ``contrast_layer`` for the
       contrastive loss of style: maps of the loss network, which is the encoder's VGG-19
       (``features`` of the configuration);
@@ -93,6 +94,7 @@ class RASTRecipe(Recipe):
     default_options: ClassVar[Mapping[str, object]] = {
         "backbone": "vgg19-normalised",
         "layer": "relu4_1",
+        "feature_scale": 1.0,
         "simplified": False,
         "encoder": "",
         "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
@@ -114,11 +116,9 @@ class RASTRecipe(Recipe):
         self._check_options()
         simplified = bool(self.options["simplified"])
         backbone, layer = str(self.options["backbone"]), str(self.options["layer"])
-        settings = (
-            RASTConfig("efficientnet_b0", "features3")
-            if simplified
-            else RASTConfig(backbone, layer)
-        )
+        if simplified:
+            backbone, layer = "efficientnet_b0", "features3"
+        settings = RASTConfig(backbone, layer, float(str(self.options["feature_scale"])))
         self.network = RASTNetwork(settings)
         weights = str(self.options["encoder"]) if simplified else config.features
         load_encoder(self.network.encoder, settings.backbone, settings.layers, weights)
@@ -185,9 +185,8 @@ class RASTRecipe(Recipe):
         return self.network(content, style).float().clamp(0.0, 1.0)
 
     def file_config(self) -> dict[str, object]:
-        """Return which encoder the weights hold."""
-        config = self.network.config
-        return {"backbone": config.backbone, "layer": config.layer}
+        """Return which encoder the weights hold, and the scale of its features."""
+        return asdict(self.network.config)
 
     def _restoration(self, images: Images) -> Images:
         contents, styles = self._chosen(images)
