@@ -122,6 +122,7 @@ def test_one_file_holds_encoder_and_decoder(tmp_path):
 def test_a_file_says_by_what_its_features_are_divided(tmp_path):
     config = AdaINConfig("vgg19", "relu3_1", feature_scale=20.0)
     network = AdaINNetwork(config).eval()
+    network.decoder[-1].bias.data.fill_(0.5)  # in the range of images
     save_tensors(network.state_dict(), tmp_path / "model.safetensors", {})
     (tmp_path / "config.json").write_text(json.dumps(asdict(config)))
     stylizer = create_stylizer("contextual-adain", weights=str(tmp_path / "model.safetensors"))
