@@ -9,7 +9,8 @@ out, and a pipeline that it never used, and gives for each:
 * content gap: distance by anatomy alone, as a share of the distance by style alone. The distance
   of StyleX is one minus the cosine, that of the statistics is Euclidean.
 
-``--figure`` draws a t-SNE of 12 unseen styles of each pipeline, a colour per style.
+Networks run in bfloat16. ``--figure`` draws a t-SNE of 12 unseen styles of each pipeline, a colour
+per style.
 """
 
 from __future__ import annotations
@@ -100,14 +101,14 @@ def main() -> None:
     options = parser.parse_args()
     metric = StyleX(options.weights)
     embeds: dict[str, Embed] = {
-        "StyleX": metric.embed,
-        "StyleX, one view": StyleX(options.weights, views=1).embed,
+        "StyleX": _short(metric.embed),
+        "StyleX, one view": _short(StyleX(options.weights, views=1).embed),
         "mean and deviation": _grey_moments,
         "histogram": _histogram,
     }
     if options.features:
         extractor = FeatureExtractor("vgg19", LAYERS, weights=options.features)
-        embeds["VGG statistics"] = lambda images: _vgg(images, extractor)
+        embeds["VGG statistics"] = _short(lambda images: _vgg(images, extractor))
     results: dict[str, object] = {}
     kinds = {"films": options.images} | ({"other": options.other} if options.other else {})
     for kind, folder in kinds.items():
@@ -120,7 +121,7 @@ def main() -> None:
             }
             print(label, json.dumps(results[label], indent=1), flush=True)
     if options.figure:
-        draw_styles(read_grey(Path(options.images), options.size), metric.embed, options.figure)
+        draw_styles(read_grey(Path(options.images), options.size), embeds["StyleX"], options.figure)
     if not options.no_record:
         print(write_record("stylex", {"images": {k: str(k) for k in kinds}, **results}))
 
@@ -152,19 +153,14 @@ def figures(
         total += STYLES
     first, second = (pipeline.sample(PAIRS, generator, held_out=held_out) for _ in range(2))
     one, two = _drawn(images, 2, PAIRS, generator)
-    apart = _paired(
-        embed(pipeline.process(one, first, generator)),
-        embed(pipeline.process(two, second, generator)),
+    places = ((one, first), (one, second), (two, first), (two, second))
+    here, other_style, other_content, other = (
+        embed(pipeline.process(films, vectors, generator)) for films, vectors in places
+    )
+    apart, same_style, same_content = (
+        _paired(here, there) for there in (other, other_content, other_style)
     )
     far = (pipeline.normalise(first) - pipeline.normalise(second)).norm(dim=1)
-    same_style = _paired(
-        embed(pipeline.process(one, first, generator)),
-        embed(pipeline.process(two, first, generator)),
-    )
-    same_content = _paired(
-        embed(pipeline.process(one, first, generator)),
-        embed(pipeline.process(one, second, generator)),
-    )
     if angular:  # of unit vectors: one minus the cosine is half the square
         same_style, same_content = 0.5 * same_style.square(), 0.5 * same_content.square()
     return {
@@ -217,10 +213,20 @@ def _histogram(images: Tensor) -> Tensor:
     return torch.stack(rows).cumsum(dim=1)
 
 
+def _short(embed: Embed) -> Embed:
+    """Return the same in bfloat16, a part of the images at a time."""
+
+    def embedded(images: Tensor) -> Tensor:
+        with torch.autocast(images.device.type, torch.bfloat16):
+            return torch.cat([embed(part).float() for part in images.split(64)])
+
+    return embedded
+
+
 def _vgg(images: Tensor, extractor: FeatureExtractor) -> Tensor:
     parts = []
     for chunk in images.expand(-1, 3, -1, -1).split(32):
-        maps = extractor(chunk)
+        maps = [features.float() for features in extractor(chunk)]
         moments = [x.flatten(1) / m.mean() for m in maps for x in channel_mean_std(m)]
         parts.append(torch.cat(moments, dim=1))
     return torch.cat(parts)
