@@ -15,6 +15,8 @@ DATA = {
     "styleaug/samples/skin-warm.jpg",
     "styleaug/stylizers/data/micro.md",
     "styleaug/stylizers/data/micro.safetensors",
+    "styleaug/stylizers/data/stylex.md",
+    "styleaug/stylizers/data/stylex.safetensors",
 }
 BESIDE = {"LICENSE", "NOTICE.md", "README.md", "CHANGELOG.md", "CITATION.cff", "MANIFEST.in"} | {
     "PKG-INFO",

@@ -89,7 +89,7 @@ QUESTIONS: dict[str, tuple[type[Pipeline], bool]] = {
 def main() -> None:
     """Measure, print and write the record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--weights", required=True)
+    parser.add_argument("--weights", default="films")
     parser.add_argument("--images", required=True, help="films that training never saw")
     parser.add_argument("--other", help="images of another kind")
     parser.add_argument(

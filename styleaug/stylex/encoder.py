@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from styleaug._checks import check_choice
-from styleaug.weights import load_network, read_state_dict
+from styleaug.weights import Weights, load_network, locate_weights, read_state_dict
 
 try:
     from torchvision import models
@@ -19,6 +19,18 @@ except (ImportError, RuntimeError) as error:
         f"styleaug.stylex needs torchvision, its import failed with {error}. Install both from "
         "one index: pip install torch torchvision."
     ) from error
+
+PACKAGED = (
+    Weights(
+        "films",
+        "stylex.safetensors",
+        "CC BY 4.0",
+        "chest X-rays, processed by both pipelines of this package",
+        sha256="fe4a541bd1ef1b871057be37c3bb7db58485cb081482f4c54ad9aebc903bec2c",
+        size=22371000,
+    ),
+)
+"""The weights that ship with the package; their card lies beside them."""
 
 SIZE = 512
 """Length of an embedding."""
@@ -83,26 +95,38 @@ class StyleX(nn.Module):
     Frozen, but gradients pass to the images, so that it can be a loss.
 
     Args:
-        weights: A file written by ``styleaug train stylex``.
+        weights: "films", which ships with the package, or a file written by
+            ``styleaug train stylex``.
         views: How many copies of an image are embedded and averaged: 1, the image itself; 2, and
             its mirror image; 8, and both turned by quarters. Processing has no direction, so that
             what copies differ by is error: 8 find a style more surely, at 8 times the cost.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the weights do not fit, or ``views`` is none of these.
+        ValueError: If there are no weights of this name, they do not fit, or ``views`` is none of these.
+
+    Example:
+        >>> from styleaug.stylex import LocalLaplacian
+        >>> ramp = torch.linspace(0, 1, 96).expand(1, 1, 96, 96)
+        >>> film = 0.8 * ramp * ramp.mT + 0.1
+        >>> soft = LocalLaplacian(detail=0.6, gamma=0.6)
+        >>> hard = LocalLaplacian(detail=2.5, gamma=1.8)
+        >>> metric = StyleX()
+        >>> other = film.flip(3)
+        >>> bool(metric.distance(soft(film), soft(other)) < metric.distance(soft(film), hard(film)))
+        True
 
     Source:
         Eckert et al., "StyleX: A Trainable Metric for X-ray Style Distances", arXiv 2405.14718. The
         paper calls the similarity a distance; here the distance is one minus it.
     """
 
-    def __init__(self, weights: str | Path, *, views: int = 8) -> None:
+    def __init__(self, weights: str | Path = "films", *, views: int = 8) -> None:
         super().__init__()
         check_choice("views", views, VIEWS)
         self.views = views
         self.encoder = StyleEncoder()
-        state = read_state_dict(weights)
+        state = read_state_dict(locate_weights(weights, PACKAGED).path)
         self.weights_id = load_network(self.encoder, state, origin=str(weights))
         self.requires_grad_(False).eval()
 

@@ -109,6 +109,23 @@ def test_similarity_is_a_cosine_that_lets_gradients_through(metric):
         metric.embed(films * float("nan"))
 
 
+@pytest.mark.parametrize("pipeline", PIPELINES.values(), ids=PIPELINES)
+def test_the_packaged_weights_find_styles_in_pictures_of_any_kind(pipeline):
+    metric, films = StyleX(), _films(32, 96)
+    vectors = pipeline.sample(16, torch.Generator().manual_seed(1))
+    noise = torch.Generator().manual_seed(0)
+    gallery, queries = (
+        metric.embed(pipeline.process(part, vectors, noise)) for part in films.split(16)
+    )
+    right = (queries @ gallery.T).argmax(dim=1) == torch.arange(16)
+    assert right.float().mean() > 0.5  # chance is 1 / 16
+
+
+def test_weights_that_are_not_there_are_named():
+    with pytest.raises(ValueError, match="one of \\['films'\\], a file"):
+        StyleX("nothing")
+
+
 @pytest.mark.parametrize("views", [1, 2, 8])
 def test_views_make_an_embedding_that_turning_does_not_change(metric, views):
     films = _films()

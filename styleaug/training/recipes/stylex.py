@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -10,11 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from styleaug._checks import check_choice
-from styleaug.stylex.encoder import SimSiamHeads, StyleEncoder
+from styleaug.stylex.encoder import PACKAGED, SimSiamHeads, StyleEncoder
 from styleaug.stylex.pipelines import PIPELINES, Pipeline
 from styleaug.training.config import TrainConfig
 from styleaug.training.contrastive import info_nce_loss
 from styleaug.training.recipes.base import Phase, Recipe
+from styleaug.weights import Weights
 
 
 class StyleXRecipe(Recipe):
@@ -41,6 +42,7 @@ class StyleXRecipe(Recipe):
         Eckert et al., arXiv 2405.14718; Chen & He, CVPR 2021. The other two losses are ours.
     """
 
+    published: ClassVar[Sequence[Weights]] = PACKAGED
     default_weights: ClassVar[Mapping[str, float]] = {
         "similarity": 1.0,
         "graded": 0.0,
