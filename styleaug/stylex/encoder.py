@@ -103,7 +103,8 @@ class StyleX(nn.Module):
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If there are no weights of this name, they do not fit, or ``views`` is none of these.
+        ValueError: If there are no weights of this name, they do not fit, or ``views`` is none of
+            these.
 
     Example:
         >>> from styleaug.stylex import LocalLaplacian

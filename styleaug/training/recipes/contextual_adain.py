@@ -28,7 +28,7 @@ class ContextualAdaINRecipe(Recipe):
     it is no VGG-19; ``content``: "contextual", or "mse", which is plain AdaIN (features of
     the output against the exchanged features); ``content_layers`` and ``style_layers`` of the loss
     network (VGG-19, ``features`` of the configuration), ``scales`` of its style maps;
-    ``bandwidth``; ``direction``; ``stylex``, the file of an encoder for the loss of that name, the
+    ``bandwidth``; ``direction``; ``stylex``, weights of `StyleX` for the loss of that name, the
     distance of X-ray styles, which has weight 0 unless it is given one.
 
     The source names no schedule; AdaIN's is Adam at 1e-4, ``lr / (1 + 5e-5 i)``, batch 8, crops
@@ -56,7 +56,7 @@ class ContextualAdaINRecipe(Recipe):
         "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),
         "scales": (1.0, 1.0, 1.0, 1.0),
         "bandwidth": 0.5,
-        "stylex": "",
+        "stylex": "films",
         "direction": "forward",
     }
 
