@@ -113,4 +113,5 @@ def test_every_measure_can_be_built_without_a_network(monkeypatch):
     built = build_measures(names, create_stylizer("colorist"), {})
     image = torch.rand(1, 3, 64, 64)
     assert all(torch.isfinite(metric.measure(image, image)).all() for metric in built.values())
+    assert built["stylex"].measure(image, image) < 1e-5 < built["stylex"].measure(image**2, image)
     assert "drift" not in build_measures(names, None, {})

@@ -19,8 +19,10 @@ from styleaug.metrics import (
     IdempotencyDrift,
     PairMetric,
     RestorationSSIM,
+    StyleDistance,
     StyleLoss,
 )
+from styleaug.stylex import StyleX
 from styleaug.stylizers.base import Stylizer
 
 
@@ -88,8 +90,14 @@ MEASURES: dict[str, Measure] = {
         "style",
         lambda s, f: StyleLoss(weights=_vgg(f)),
     ),
+    "stylex": Measure(
+        "distance of X-ray styles",
+        "low",
+        "style",
+        lambda s, f: StyleDistance(StyleX(f.get("stylex", "films"))),
+    ),
 }
-"""Those after "drift" look through downloaded backbones."""
+"""Those of "lpips", "content" and "style" look through downloaded backbones."""
 
 DEFAULT = ("ssim", "psnr", "edges", "color", "restored", "drift")
 
