@@ -60,7 +60,9 @@ def curves(runs: list[Path], path: Path) -> None:
         entries += [{**entry, "step": entry["step"] + start} for entry in found]
         start = entries[-1]["step"]
     names = [name for name in entries[-1] if name not in ("step", "total")]
-    figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8, 3.2), layout="constrained")
+    colors = plt.get_cmap("tab20").colors
+    axes.set_prop_cycle(color=colors[::2] + colors[1::2])
     for name in names:
         pairs = [(entry["step"], entry[name]) for entry in entries if name in entry]
         steps, values = zip(*pairs, strict=True)
@@ -71,7 +73,7 @@ def curves(runs: list[Path], path: Path) -> None:
         axes.plot(steps, [value / max(abs(smooth[0]), 1e-9) for value in smooth], label=name)
     axes.set(xlabel="step", ylabel="loss / first loss", yscale="log")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=7, ncols=2)
+    figure.legend(fontsize=7, loc="outside right upper")
     figure.savefig(path)
 
 
