@@ -15,7 +15,13 @@ from styleaug.stylex import (
     select_styles,
 )
 from styleaug.stylex.encoder import SimSiamHeads, StyleEncoder
-from styleaug.training.recipes.stylex import graded_loss, process_pairs, spread, turned
+from styleaug.training.recipes.stylex import (
+    contrastive_loss,
+    graded_loss,
+    process_pairs,
+    spread,
+    turned,
+)
 from styleaug.tta import StyleTTA
 from styleaug.weights import save_tensors
 
@@ -159,6 +165,14 @@ def test_spread_tells_a_collapse():
     assert spread(torch.randn(64).expand(256, 64)).item() < 1e-3
     z, p = SimSiamHeads()(torch.randn(8, 512))
     assert z.shape == p.shape == (8, 2048)
+
+
+def test_contrastive_loss_asks_for_the_partner_among_all():
+    units = torch.eye(4)
+    right = contrastive_loss(units, 3 * units, temperature=0.5)  # whatever the length
+    expected = math.log(1 + 6 * math.exp(-2))  # one partner at cosine 1, six others at 0
+    assert right.item() == pytest.approx(expected, rel=1e-5)
+    assert contrastive_loss(units, units.roll(1, 0), temperature=0.5) > right + 1
 
 
 def test_matching_recovers_known_parameters():

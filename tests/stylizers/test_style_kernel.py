@@ -63,14 +63,6 @@ def test_kernels_of_one_pixel_scale():
     assert torch.allclose(found, content * vertical[:, 0] * horizontal[:, 0] + bias)
 
 
-def test_an_encoder_of_large_features_is_brought_to_the_scale_of_the_network():
-    network = StyleKernelNetwork(StyleKernelConfig(**SMALL))
-    scaled = StyleKernelNetwork(StyleKernelConfig(**SMALL, feature_scale=300.0))
-    scaled.load_state_dict(network.state_dict())
-    image = torch.rand(1, 3, 32, 32)
-    assert torch.allclose(300 * scaled.encode(image), network.encode(image), rtol=1e-5)
-
-
 def test_identity_kernels_reproduce_the_normalised_content():
     network = StyleKernelNetwork(StyleKernelConfig(**SMALL)).eval()
     features = network.encode(torch.rand(1, 3, 48, 48))
@@ -217,7 +209,6 @@ def test_settings_that_cannot_be_are_refused():
         ({"kernel": 2}, "kernel must be odd"),
         ({"heads": 7}, "heads must divide"),
         ({"gate": "hard"}, "gate must be one of"),
-        ({"feature_scale": 0.0}, "feature_scale must be a number over 0"),
         ({"layer": "relu5_1"}, "layer must be one of"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -1,5 +1,7 @@
 """The recipe of StyleX leaves an encoder that loads."""
 
+import json
+
 import pytest
 import torch
 
@@ -9,9 +11,12 @@ from styleaug.training import TrainConfig
 from styleaug.training.recipes.contextual_adain import ContextualAdaINRecipe
 from styleaug.training.recipes.stylex import StyleXRecipe
 
+WEIGHTS = {"graded": 1.0, "contrastive": 1.0}
+
 
 def test_the_recipe_trains_and_its_weights_load(train):
-    run = train("stylex", 3, batch_size=4, size=32, features="", weights={"graded": 1.0})
+    run = train("stylex", 3, batch_size=4, size=32, features="", weights=WEIGHTS)
+    assert set(WEIGHTS) < set(json.loads((run / "history.json").read_text())[-1])
     metric = StyleX(run / "model.safetensors")
     assert metric.embed(torch.rand(3, 1, 48, 48)).shape == (3, 512)
     with pytest.raises(ValueError, match="pipelines must be one of"):

@@ -39,8 +39,8 @@ class RASTRecipe(Recipe):
 
     The weights are those of the published model, whose multi-restoration replaces the losses of
     content and style. A weight of 0 switches a loss off; with all of multi-restoration off, which
-    is the training of SANet, nothing is restored and a step costs half. Off, unless they are given
-    a weight, are
+    is the training of SANet, nothing is restored and a step costs about half. Off, unless they are
+    given a weight, are
 
     * ``content`` and ``style`` of the "combined" strategy,
     * ``contrastive_style`` and ``contrastive_content`` (1 each in the published model; they need

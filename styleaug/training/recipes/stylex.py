@@ -31,7 +31,7 @@ class StyleXRecipe(Recipe):
     * ``graded``, off unless it is given a weight: distances of embeddings against distances of
       parameters, which are known here; see `graded_loss`;
     * ``contrastive``, likewise off: which of all other images of the batch was processed alike; see
-      `styleaug.training.contrastive.info_nce_loss`;
+      `contrastive_loss`;
     * ``spread``, logged with weight 0: deviation of the normalised projections times the root of
       their width. It is near 1; towards 0 the encoder collapses.
 
@@ -80,18 +80,13 @@ class StyleXRecipe(Recipe):
             F.cosine_similarity(p, z.detach(), dim=1).mean() for p, z in ((pa, zb), (pb, za))
         )
         losses = {"similarity": -0.5 * sum(cosines), "spread": spread(za)}
-        first, second = (F.normalize(embedded.float(), dim=1) for embedded in embeddings)
+        first, second = (embedded.float() for embedded in embeddings)
         if self.loss_weights["graded"] > 0.0:
             losses["graded"] = graded_loss(first, second, vectors)
         if self.loss_weights["contrastive"] > 0.0:
-            losses["contrastive"] = self._contrast(first, second)
+            temperature = float(str(self.options["temperature"]))
+            losses["contrastive"] = contrastive_loss(first, second, temperature=temperature)
         return losses  # type: ignore[return-value]
-
-    def _contrast(self, first: Tensor, second: Tensor) -> Tensor:
-        partners = torch.arange(2 * len(first), device=first.device).roll(len(first))
-        temperature = float(str(self.options["temperature"]))
-        with torch.autocast(first.device.type, enabled=False):
-            return info_nce_loss(torch.cat([first, second]), partners, temperature=temperature)
 
     def preview(self, content: Tensor, style: Tensor) -> Tensor:
         """Return processed contents to look at."""
@@ -147,6 +142,24 @@ def graded_loss(first: Tensor, second: Tensor, vectors: list[Tensor]) -> Tensor:
     alike = torch.block_diag(*(torch.ones(len(v), len(v)) for v in vectors)).to(wanted) > 0.0
     gaps = torch.where(alike, distances - wanted.to(distances), (0.5 - distances).clamp_min(0.0))
     return gaps.square().mean()
+
+
+def contrastive_loss(first: Tensor, second: Tensor, *, temperature: float) -> Tensor:
+    """Return how hard it is to find each image's partner among all others of the batch.
+
+    Args:
+        first: ``(B, E)`` embeddings of the first images.
+        second: Those of their partners, in the same order.
+        temperature: That the cosines are divided by.
+
+    Example:
+        >>> contrastive_loss(torch.eye(3), torch.eye(3), temperature=0.05).item() < 1e-6
+        True
+    """
+    partners = torch.arange(2 * len(first), device=first.device).roll(len(first))
+    units = F.normalize(torch.cat([first, second]), dim=1)
+    with torch.autocast(first.device.type, enabled=False):
+        return info_nce_loss(units, partners, temperature=temperature)
 
 
 def turned(images: Tensor) -> Tensor:
