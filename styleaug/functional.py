@@ -279,6 +279,30 @@ def affine_color(image: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
     return torch.baddbmm(offset, matrix, image.flatten(2)).view(image.shape)
 
 
+def sobel_magnitude(image: Tensor) -> Tensor:
+    """Return how steep the grey of an image is, in float32 even where autocast is on.
+
+    Args:
+        image: float ``(B, 3, H, W)``.
+
+    Returns:
+        ``(B, H - 2, W - 2)``; a step from 0 to 1 gives 4.
+
+    Source:
+        Sobel magnitudes as in Gonzalez & Woods; grey is the mean of the channels.
+
+    Example:
+        >>> sobel_magnitude(torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(1, 3, 4, 4)).max().item()
+        4.0
+    """
+    across = image.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
+    kernels = torch.stack([across, across.T]).unsqueeze(1)
+    # in a lower precision the differences of neighbours would drown in rounding
+    with torch.autocast(image.device.type, enabled=False):
+        gradients = F.conv2d(image.mean(dim=1, keepdim=True), kernels)
+    return (gradients.square().sum(dim=1) + 1e-12).sqrt()  # a finite slope where it is flat
+
+
 def edge_correlation(image: Tensor, reference: Tensor) -> Tensor:
     """Return the correlation of the edges of two images: 1 where every edge is kept.
 
@@ -290,15 +314,12 @@ def edge_correlation(image: Tensor, reference: Tensor) -> Tensor:
         ``(B,)`` Pearson correlations of the Sobel magnitudes of the greys; 1 where neither image
         has an edge, 0 where only one has.
 
-    Source:
-        Sobel magnitudes as in Gonzalez & Woods; grey is the mean of the channels.
-
     Example:
         >>> image = torch.rand(1, 3, 16, 16)
         >>> round(edge_correlation(0.5 * image + 0.2, image).item(), 4)
         1.0
     """
-    a, b = (_sobel_magnitude(x).flatten(1) for x in (image, reference))
+    a, b = (sobel_magnitude(x).flatten(1) for x in (image, reference))
     a, b = (x - x.mean(dim=1, keepdim=True) for x in (a, b))
     norms, flat = (a.norm(dim=1), b.norm(dim=1)), _FLAT * a.shape[1] ** 0.5
     both_flat = (norms[0] < flat) & (norms[1] < flat)
@@ -345,13 +366,6 @@ def ssim(image: Tensor, reference: Tensor) -> Tensor:
 
 _FLAT = 1e-3
 """Root mean square of edges that nobody sees, a quarter of an 8-bit level."""
-
-
-def _sobel_magnitude(image: Tensor) -> Tensor:
-    across = image.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
-    kernels = torch.stack([across, across.T]).unsqueeze(1)
-    gradients = F.conv2d(image.mean(dim=1, keepdim=True), kernels)
-    return (gradients.square().sum(dim=1) + 1e-12).sqrt()  # a finite slope where it is flat
 
 
 def _matrix_roots(matrix: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,6 +22,8 @@ BANDS = 4
 
 Statistics: TypeAlias = tuple[Tensor, Tensor, Tensor]
 
+_SEEN = (-0.5, 1.5)
+"""Values that the network sees: more than a picture can show, so that it can bring them back."""
 _MAX_GAIN = 4.0
 _FAINT = 1e-3
 _NEAR = 0.02
@@ -44,6 +46,7 @@ class MicroNetwork(nn.Module):
         self.of_style = nn.Linear(self.encoder.size, _HIDDEN)
         self.of_content = nn.Linear(self.encoder.size, _HIDDEN)
         self.film = nn.Linear(_HIDDEN, sum(_film_sizes()))
+        self.tune = nn.Linear(_HIDDEN, BANDS + 9 + 3)
         nn.init.normal_(self.film.weight, std=0.01)
         nn.init.zeros_(self.film.bias)
         self.stem = _conv(12, HALF)
@@ -57,7 +60,7 @@ class MicroNetwork(nn.Module):
         self.heads = nn.ModuleList(
             [_conv(HALF, 9 + 12 + 4 + 1), nn.Conv2d(QUARTER, 1, 1), nn.Conv2d(EIGHTH, 1, 1)]
         )
-        for parameter in self.heads.parameters():
+        for parameter in (*self.heads.parameters(), *self.tune.parameters()):
             nn.init.zeros_(parameter)
 
     def encode_style(self, style: Tensor) -> dict[str, Tensor]:
@@ -87,17 +90,22 @@ class MicroNetwork(nn.Module):
         low = match_channels(low, moments, (mean, std))
         gains = band_gains(strengths, bands).unbind(dim=1)
         own = [band * gain for band, gain in zip(own, gains, strict=True)]
-        base = rebuild(own, low).clamp(0.0, 1.0)
-        both = features + self.of_content(self.encoder(base))
-        masks, field = self.look(base, self.film(F.relu(both)).float())
+        base = rebuild(own, low).clamp(*_SEEN)
+        both = F.relu(features + self.of_content(self.encoder(base)))
+        masks, field = self.look(base, self.film(both).float(), self.tune(both).float())
         pairs = zip(own, masks, strict=True)
         own = [band + band * (share * mask.to(band.dtype)) for band, mask in pairs]
         return apply_field(rebuild(own, low), share * field)
 
-    def look(self, base: Tensor, film: Tensor) -> tuple[list[Tensor], Tensor]:
+    def look(self, base: Tensor, film: Tensor, tune: Tensor) -> tuple[list[Tensor], Tensor]:
         """Return a mask ``(B, 1, ...)`` per band, and the field ``(B, 21, H/2, W/2)`` of colours.
 
         The field holds nine matrix entries and twelve sub-pixel offsets.
+
+        Args:
+            base: ``(B, 3, H, W)``.
+            film: Scales and shifts of all layers.
+            tune: ``(B, 16)``, what is added to masks, matrix and offset at every place.
         """
         steps = iter(film.split(_film_sizes(), dim=1))
         half = _act(self.stem(F.pixel_unshuffle(base - 0.5, 2)), next(steps))
@@ -112,7 +120,10 @@ class MicroNetwork(nn.Module):
         middle = self.heads[1](x)
         x = F.interpolate(self.up2(x), scale_factor=2.0, mode="nearest") + half
         fine, finest, field = self.heads[0](_act(self.mix2(x), next(steps))).split([1, 4, 21], 1)
-        return [F.pixel_shuffle(finest, 2), fine, middle, coarse], field
+        gains, matrix, offset = tune[..., None, None].split([BANDS, 9, 3], dim=1)
+        masks = [F.pixel_shuffle(finest, 2), fine, middle, coarse]
+        masks = [mask + gain for mask, gain in zip(masks, gains.split(1, dim=1), strict=True)]
+        return masks, field + torch.cat([matrix, offset.repeat_interleave(4, dim=1)], dim=1)
 
 
 class StatisticsEncoder(nn.Module):

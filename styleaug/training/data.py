@@ -98,7 +98,7 @@ def random_crop(image: Tensor, size: int, rng: np.random.Generator) -> Tensor:
         rng: Source of randomness.
     """
     shortest = min(image.shape[2:])
-    side = int(min(shortest, max(size * rng.uniform(0.8, 2.0), min(shortest, 32))))
+    side = int(min(shortest, max(size * rng.uniform(0.5, 2.0), min(shortest, 32))))
     top = int(rng.integers(image.shape[2] - side + 1))
     left = int(rng.integers(image.shape[3] - side + 1))
     crop = image[..., top : top + side, left : left + side]

@@ -16,6 +16,7 @@ from styleaug.functional import (
     channel_mean_std,
     edge_correlation,
     gram_distance,
+    sobel_magnitude,
     style_distance,
 )
 
@@ -69,7 +70,7 @@ def style_loss(output: Maps, style: Maps) -> Tensor:
 def relative_style_loss(output: Maps, content: Maps, style: Maps) -> Tensor:
     """Return what is left of the style distance that the contents had, averaged over the batch.
 
-    The distances of pairs span three orders of magnitude; as a share all pairs count alike.
+    The distances of pairs span three orders of magnitude; as a share, large ones count alike.
 
     Example:
         >>> maps = [torch.rand(2, 3, 8, 8)]
@@ -80,8 +81,8 @@ def relative_style_loss(output: Maps, content: Maps, style: Maps) -> Tensor:
     return (style_distance(output, style) / (before + _SMALL_DISTANCE)).mean()
 
 
-_SMALL_DISTANCE = 0.5
-"""Style distance of maps of unit size that is hardly seen."""
+_SMALL_DISTANCE = 1.5
+"""Style distance of maps of unit size below which a pair counts less than another."""
 
 
 def gram_loss(output: Maps, style: Maps) -> Tensor:
@@ -137,15 +138,16 @@ def total_variation_loss(image: Tensor) -> Tensor:
 
 
 def edge_loss(output: Tensor, content: Tensor, *, scales: int = 4) -> Tensor:
-    """Return one minus the correlation of the edges, at this and coarser scales.
+    """Return what is missing of the correlation of the edges, at this and coarser scales.
 
-    The finest scale asks for every edge in its place; the coarser ones refuse halos and blotches,
-    which have no edge of the content under them.
+    The finest scale asks for every edge in its place and counts as much as the others together,
+    which refuse halos and blotches: those have no edge of the content under them. What is missing
+    counts more than in proportion, ``x + 30 x²``, so that few images lose much.
 
     Args:
         output: ``(B, 3, H, W)``.
         content: ``(B, 3, H, W)``.
-        scales: How many; each halves the images.
+        scales: How many, two or more; each halves the images.
 
     Example:
         >>> image = torch.rand(1, 3, 32, 32)
@@ -154,9 +156,50 @@ def edge_loss(output: Tensor, content: Tensor, *, scales: int = 4) -> Tensor:
     """
     terms = []
     for _ in range(scales):
-        terms.append((1.0 - edge_correlation(output, content)).mean())
+        missing = 1.0 - edge_correlation(output, content)
+        terms.append((missing + _STEEP * missing.square()).mean())
+        output, content = (F.avg_pool2d(image, 2) for image in (output, content))
+    return 0.5 * (terms[0] + torch.stack(terms[1:]).mean())
+
+
+_STEEP = 30.0
+
+
+def fringe_loss(output: Tensor, content: Tensor, *, scales: int = 2) -> Tensor:
+    """Return what is missing of the correlation of each channel's edges with the content's.
+
+    A channel whose edges lie beside the content's draws a coloured fringe, of which the grey that
+    `edge_loss` sees knows nothing. The content's edges are those of all its channels together.
+
+    Args:
+        output: ``(B, 3, H, W)``.
+        content: ``(B, 3, H, W)``.
+        scales: How many; each halves the images.
+
+    Example:
+        >>> grey = torch.rand(1, 1, 32, 32).expand(1, 3, 32, 32)
+        >>> fringe_loss(0.5 * grey, grey).item() < 1e-3
+        True
+    """
+    terms = []
+    for _ in range(scales):
+        found, own = _channel_edges(output), _channel_edges(content).norm(dim=1, keepdim=True)
+        found, own = (edges - edges.mean(dim=2, keepdim=True) for edges in (found, own))
+        faint = _FAINT_EDGES * found.shape[2] ** 0.5
+        sizes = [edges.norm(dim=2).clamp_min(faint) for edges in (found, own)]
+        terms.append((1.0 - (found * own).sum(dim=2) / (sizes[0] * sizes[1])).mean())
         output, content = (F.avg_pool2d(image, 2) for image in (output, content))
     return torch.stack(terms).mean()
+
+
+def _channel_edges(image: Tensor) -> Tensor:
+    """Return the steepness of every channel at every place, ``(B, C, N)``."""
+    edges = sobel_magnitude(image.flatten(0, 1).unsqueeze(1))
+    return edges.unflatten(0, image.shape[:2]).flatten(2)
+
+
+_FAINT_EDGES = 2e-3
+"""Root mean square of edges, half an 8-bit level, below which a channel counts as flat."""
 
 
 def flatness_loss(output: Tensor, content: Tensor, *, scales: int = 5) -> Tensor:
@@ -192,14 +235,25 @@ def _slopes(image: Tensor) -> Tensor:
     return (right.abs() + below.abs()).amax(dim=1)
 
 
-def range_loss(image: Tensor) -> Tensor:
-    """Return the mean squared distance of the pixels from [0, 1].
+def range_loss(image: Tensor, content: Tensor) -> Tensor:
+    """Return how far pixels leave [0, 1], most where the content has edges that would be lost.
+
+    Args:
+        image: ``(B, 3, H, W)``, not clamped.
+        content: ``(B, 3, H, W)`` in [0, 1].
 
     Example:
-        >>> range_loss(torch.full((1, 3, 2, 2), 2.0)).item()
-        1.0
+        >>> range_loss(torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8)).item()
+        0.0
     """
-    return (image - image.clamp(0.0, 1.0)).square().mean()
+    beyond = (image - image.clamp(0.0, 1.0)).abs().mean(dim=1)[:, 1:-1, 1:-1]
+    edges = sobel_magnitude(content)
+    edges = edges / edges.mean(dim=(1, 2), keepdim=True).clamp_min(1e-3)
+    return (beyond * (_FLAT_SHARE + edges)).mean()
+
+
+_FLAT_SHARE = 0.2
+"""What a pixel without an edge counts in the range, if one with an average edge counts 1."""
 
 
 def lsgan_loss(scores: Maps, *, real: bool) -> Tensor:

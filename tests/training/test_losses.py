@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
+from styleaug.functional import edge_correlation
 from styleaug.training import losses as L
 from styleaug.training.contextual import contextual_loss
 
@@ -64,9 +66,43 @@ def test_total_variation_counts_steps():
     assert L.total_variation_loss(step).item() == pytest.approx(4 / 12)
 
 
-def test_range_costs_only_outside():
-    assert L.range_loss(torch.rand(1, 3, 8, 8)) == 0.0
-    assert L.range_loss(torch.full((1, 3, 8, 8), -0.5)).item() == pytest.approx(0.25)
+def test_range_costs_outside_and_most_at_edges():
+    torch.manual_seed(0)
+    content = torch.zeros(1, 3, 16, 16)
+    content[..., 8:] = 1.0
+    assert L.range_loss(torch.rand(1, 3, 16, 16), content) == 0.0
+    at_edge, elsewhere = content.clone(), content.clone()
+    at_edge[..., 7] = elsewhere[..., 3] = -0.5
+    assert L.range_loss(at_edge, content) > 10 * L.range_loss(elsewhere, content) > 0.0
+
+
+def test_edges_are_compared_in_float32_under_autocast():
+    content = torch.rand(1, 3, 64, 64)
+    faint = 0.7 + 0.02 * content
+    with torch.autocast("cpu", torch.bfloat16):
+        assert L.edge_loss(faint, content).item() == pytest.approx(0.0, abs=1e-3)
+
+
+def test_a_channel_beside_the_others_is_a_fringe():
+    torch.manual_seed(0)
+    image = F.avg_pool2d(torch.rand(1, 3, 66, 66).mean(1, keepdim=True), 3, 1)
+    grey = image.expand(-1, 3, -1, -1)
+    tinted = grey * torch.tensor([0.9, 0.3, 0.6]).view(3, 1, 1) + 0.1
+    fringed = torch.cat([grey[:, :2], grey[:, 2:].roll(2, dims=3)], dim=1)
+    assert L.fringe_loss(tinted, grey) < 1e-3
+    assert L.fringe_loss(fringed, grey) > 0.2
+
+
+def test_edges_lost_in_one_image_cost_more_than_a_little_in_all():
+    torch.manual_seed(0)
+    content = torch.rand(4, 3, 64, 64)
+    other = torch.rand(4, 3, 64, 64)
+    spread = content.lerp(other, torch.full((4, 1, 1, 1), 0.15))
+    one = content.clone()
+    one[0] = other[0]
+    lost = [(1.0 - edge_correlation(x, content)).mean() for x in (spread, one)]
+    cost = [L.edge_loss(x, content) for x in (spread, one)]
+    assert cost[1] / lost[1] > 2.0 * cost[0] / lost[0]
 
 
 def test_lsgan_sums_scales():

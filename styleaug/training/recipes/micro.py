@@ -18,6 +18,7 @@ from styleaug.training.losses import (
     color_moments_loss,
     edge_loss,
     flatness_loss,
+    fringe_loss,
     identity_loss,
     range_loss,
     relative_style_loss,
@@ -33,26 +34,28 @@ SCALES = (105.0, 106.0, 131.0, 478.0)
 class MicroRecipe(Recipe):
     """Style statistics of VGG maps against anatomy, in one pass over a pair.
 
-    Losses: ``style`` (means and deviations of four maps, as a
-    share of the content's distance), ``anatomy`` (instance-normalised maps),
-    ``edges`` (their correlation at four scales), ``flat`` (no slope without one of the content's),
-    ``color`` (moments of R, G, B),
-    ``identity`` (a content in its own style), ``repeat`` (stylizing twice changes little),
-    ``grey`` (grey in a grey style stays grey), ``range``.
+    Losses: ``style`` (means and deviations of four maps, as a share of the content's distance),
+    ``anatomy`` (instance-normalised maps), ``edges`` (their correlation at four scales),
+    ``fringes`` (each channel's edges where the content's are), ``flat`` (no slope without one of
+    the content's), ``color`` (moments of R, G, B), ``identity`` (a content in its own style),
+    ``repeat`` (stylizing twice changes little), ``grey`` (grey in a grey style stays grey),
+    ``range`` (edges beyond black and white). Those of style and structure judge what is seen, the
+    picture within [0, 1].
 
     Options: ``jitter``, how strongly colour, sharpness and noise of the styles are varied.
     """
 
     default_weights: ClassVar[Mapping[str, float]] = {
-        "style": 30.0,
-        "anatomy": 3.0,
-        "edges": 60.0,
+        "style": 55.0,
+        "anatomy": 1.0,
+        "edges": 40.0,
+        "fringes": 14.0,
         "flat": 400.0,
         "color": 20.0,
         "identity": 20.0,
         "repeat": 5.0,
         "grey": 20.0,
-        "range": 2.0,
+        "range": 40.0,
     }
     default_options: ClassVar[Mapping[str, object]] = {"jitter": 1.0}
     published: ClassVar[Sequence[Weights]] = PACKAGED
@@ -76,7 +79,8 @@ class MicroRecipe(Recipe):
         style = jitter_style(style, float(str(self.options["jitter"])))
         code = self.network.encode_style(style)
         output = self.network(content, **code)
-        maps, (content_maps, style_maps) = self._maps(output, content, style)
+        seen = output.float().clamp(0.0, 1.0)
+        maps, (content_maps, style_maps) = self._maps(seen, content, style)
         share = max(1, len(content) // 4)
         own = self.network(content[:share], **self.network.encode_style(content[:share]))
         first = {name: tensor[:share] for name, tensor in code.items()}
@@ -84,13 +88,14 @@ class MicroRecipe(Recipe):
         return {
             "style": relative_style_loss(maps, content_maps, style_maps),
             "anatomy": anatomy_loss(maps[1:], content_maps[1:]),
-            "edges": edge_loss(output.float(), content),
-            "flat": flatness_loss(output.float(), content),
-            "color": color_moments_loss(output, style),
+            "edges": edge_loss(seen, content),
+            "fringes": fringe_loss(seen, content),
+            "flat": flatness_loss(seen, content),
+            "color": color_moments_loss(seen, style),
             "identity": identity_loss(own, content[:share]),
             "repeat": F.mse_loss(again, output[:share]),
             "grey": grey_loss(output, content, style),
-            "range": range_loss(output),
+            "range": range_loss(output.float(), content),
         }
 
     def preview(self, content: Tensor, style: Tensor) -> Tensor:
