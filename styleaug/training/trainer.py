@@ -21,6 +21,7 @@ from styleaug._draws import id_keys
 from styleaug.training.card import preview_quality, write_card
 from styleaug.training.config import TrainConfig
 from styleaug.training.data import PairDataset, pair_loader
+from styleaug.training.precision import precision_arguments
 from styleaug.training.recipes import RECIPES, Recipe
 from styleaug.training.recipes.base import Phase
 from styleaug.weights import load_network, locate_weights, read_state_dict, save_tensors
@@ -176,8 +177,8 @@ class Trainer:
             accelerator=config.accelerator,
             devices=config.devices,
             strategy=strategy,
-            precision=config.precision,  # type: ignore[arg-type]
             loggers=logger,
+            **precision_arguments(config),
         )
 
     def _progress(self, fabric: Fabric) -> Progress:

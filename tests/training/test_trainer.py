@@ -130,6 +130,19 @@ def test_a_loss_that_is_not_finite_stops_the_run(material, tmp_path, monkeypatch
     assert all(tensor.isfinite().all() for tensor in state["generator"].values())
 
 
+def test_mixed_precision_leaves_the_images_in_float32(material, tmp_path, monkeypatch):
+    forward, seen = RECIPES["micro"].forward, []
+
+    def spied(self, content, style, phase):
+        half = torch.ones(2, 2) @ torch.ones(2, 2)
+        seen.append((content.dtype, style.dtype, half.dtype))
+        return forward(self, content, style, phase)
+
+    monkeypatch.setattr(RECIPES["micro"], "forward", spied)
+    Trainer(_config(material, tmp_path / "run", steps=1, precision="bf16-mixed"), quiet=True).run()
+    assert seen == [(torch.float32, torch.float32, torch.bfloat16)]
+
+
 def test_epochs_count_the_contents(material, tmp_path, capsys):
     trainer = Trainer(_config(material, tmp_path / "run", epochs=1.5), quiet=True)
     assert trainer.config.steps == 5  # 1.5 times six images, in pairs

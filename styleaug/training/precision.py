@@ -1,0 +1,31 @@
+"""Mixed precision that leaves the images alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import MixedPrecision
+
+from styleaug.training.config import TrainConfig
+
+
+class FullImages(MixedPrecision):
+    """Autocast for layers, float32 for what is handed to them.
+
+    Lightning rounds all inputs to half precision: in bfloat16 every slope of a smooth image turns
+    into stairs of one level of 256, which the losses of structure would then keep.
+    """
+
+    def convert_input(self, data: Any) -> Any:
+        """Return the data as it is."""
+        return data
+
+
+def precision_arguments(config: TrainConfig) -> dict[str, Any]:
+    """Return the arguments of Fabric for the precision of a run."""
+    if not config.precision.endswith("-mixed"):
+        return {"precision": config.precision}
+    found = None if config.accelerator == "cpu" else torch.accelerator.current_accelerator()
+    device = found.type if found is not None and torch.accelerator.is_available() else "cpu"
+    return {"plugins": FullImages(config.precision, device)}  # type: ignore[arg-type]
