@@ -108,17 +108,18 @@ class MicroNetwork(nn.Module):
             tune: ``(B, 16)``, what is added to masks, matrix and offset at every place.
         """
         steps = iter(film.split(_film_sizes(), dim=1))
-        half = _act(self.stem(F.pixel_unshuffle(base - 0.5, 2)), next(steps))
+        image = F.pixel_unshuffle(base - 0.5, 2).contiguous(memory_format=torch.channels_last)
+        half = _act(self.stem(image), next(steps))
         quarter = _act(self.down1(half), next(steps))
         x = _act(self.down2(quarter), next(steps))
         for first, second in zip(self.blocks[::2], self.blocks[1::2], strict=True):
             inner = _act(first(x), next(steps))
-            x = x + _modulate(second(inner), next(steps))
+            x = _modulate(second(inner), next(steps)).add_(x)
         coarse = self.heads[2](x)
-        x = F.interpolate(self.up1(x), scale_factor=2.0, mode="nearest") + quarter
+        x = F.interpolate(self.up1(x), scale_factor=2.0, mode="nearest").add_(quarter)
         x = _act(self.mix1(x), next(steps))
         middle = self.heads[1](x)
-        x = F.interpolate(self.up2(x), scale_factor=2.0, mode="nearest") + half
+        x = F.interpolate(self.up2(x), scale_factor=2.0, mode="nearest").add_(half)
         fine, finest, field = self.heads[0](_act(self.mix2(x), next(steps))).split([1, 4, 21], 1)
         gains, matrix, offset = tune[..., None, None].split([BANDS, 9, 3], dim=1)
         masks = [F.pixel_shuffle(finest, 2), fine, middle, coarse]
@@ -140,9 +141,9 @@ class StatisticsEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return ``(B, size)`` statistics of images ``(B, 3, H, W)``, in float32."""
-        first = F.relu(self.level1(F.pixel_unshuffle(image - 0.5, 2)))
-        second = F.relu(self.level2(first))
-        third = F.relu(self.level3(second))
+        first = F.relu(self.level1(F.pixel_unshuffle(image - 0.5, 2)), inplace=True)
+        second = F.relu(self.level2(first), inplace=True)
+        third = F.relu(self.level3(second), inplace=True)
         levels = [image, first, second, third]
         return torch.cat([part for level in levels for part in _statistics(level)], dim=1)
 
@@ -242,12 +243,12 @@ def _film_sizes() -> list[int]:
 def _modulate(x: Tensor, film: Tensor) -> Tensor:
     """Normalise every channel over the image, then scale and shift it as the style says.
 
-    The statistics are float32 whatever the precision of the map.
+    In place behind the normalisation: at 1024 x 1024 pixels a map has 32 MB, and the system takes
+    as long to hand over so much memory as the arithmetic takes.
     """
-    mean, std = channel_moments_of_map(x)
-    scale, shift = film.view(len(film), -1, 1, 1).chunk(2, dim=1)
-    gain = (1.0 + scale) / std
-    return x * gain.to(x.dtype) + (shift - mean * gain).to(x.dtype)
+    scale, shift = film.to(x.dtype).view(len(film), -1, 1, 1).chunk(2, dim=1)
+    normal = F.group_norm(x, x.shape[1], eps=_NORM_EPS).to(x.dtype)
+    return normal.mul_(1.0 + scale).add_(shift)
 
 
 def channel_moments_of_map(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -259,7 +260,7 @@ def channel_moments_of_map(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _act(x: Tensor, film: Tensor) -> Tensor:
-    return F.relu(_modulate(x, film))
+    return F.relu(_modulate(x, film), inplace=True)
 
 
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
