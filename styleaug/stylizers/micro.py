@@ -17,7 +17,7 @@ PACKAGED = (
         "micro.safetensors",
         "CC BY 4.0",
         "stained nuclei, blood smears, skin, chest X-rays, CT, photographs",
-        sha256="a54a463f935aea4585ad0329074517686585ab5ff85c125726b421be5f93117d",
+        sha256="0bfa958c6f11e6653e09f57bc151f910e0a1a01b0435939825eb2eec41ef54c3",
         size=1836848,
     ),
 )

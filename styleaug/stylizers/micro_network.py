@@ -27,6 +27,9 @@ _SEEN = (-0.5, 1.5)
 _MAX_GAIN = 4.0
 _FAINT = 1e-3
 _NEAR = 0.02
+"""Distance of statistics at which half of what the network asks for counts."""
+_HALF_WAY = 0.03
+"""Distance of statistics at which half of the way to the style is gone."""
 _NORM_EPS = 1e-3
 
 
@@ -86,7 +89,8 @@ class MicroNetwork(nn.Module):
         own, low = laplacian_pyramid(content.float())
         strengths = torch.stack([strength(band) for band in own], dim=1)
         moments = channel_moments(low)
-        share = difference((strengths, *moments), (bands, mean, std))
+        far = difference((strengths, *moments), (bands, mean, std))
+        share = far / (far + _NEAR)
         low = match_channels(low, moments, (mean, std))
         gains = band_gains(strengths, bands).unbind(dim=1)
         own = [band * gain for band, gain in zip(own, gains, strict=True)]
@@ -95,7 +99,8 @@ class MicroNetwork(nn.Module):
         masks, field = self.look(base, self.film(both).float(), self.tune(both).float())
         pairs = zip(own, masks, strict=True)
         own = [band + band * (share * mask.to(band.dtype)) for band, mask in pairs]
-        return apply_field(rebuild(own, low), share * field)
+        stylized = apply_field(rebuild(own, low), share * field)
+        return content.float().lerp(stylized, full_strength(far))
 
     def look(self, base: Tensor, film: Tensor, tune: Tensor) -> tuple[list[Tensor], Tensor]:
         """Return a mask ``(B, 1, ...)`` per band, and the field ``(B, 21, H/2, W/2)`` of colours.
@@ -181,9 +186,7 @@ def band_gains(own: Tensor, style: Tensor) -> Tensor:
 
 
 def difference(content: Statistics, style: Statistics) -> Tensor:
-    """Return how far a content's statistics are from a style's, ``(B, 1, 1, 1)`` in [0, 1).
-
-    0 where they are equal, so that a content in its own style stays as it is.
+    """Return how far a content's statistics are from a style's, ``(B, 1, 1, 1)``, 0 if equal.
 
     Args:
         content: Strengths of the bands ``(B, 4, 3, 1, 1)``, means and deviations of the coarsest
@@ -191,8 +194,16 @@ def difference(content: Statistics, style: Statistics) -> Tensor:
         style: The same of the style.
     """
     bands, mean, std = ((own - other).abs() for own, other in zip(content, style, strict=True))
-    far = torch.stack([bands.sum(dim=1), mean, std]).sum(dim=0).mean(dim=1, keepdim=True)
-    return far / (far + _NEAR)
+    return torch.stack([bands.sum(dim=1), mean, std]).sum(dim=0).mean(dim=1, keepdim=True)
+
+
+def full_strength(far: Tensor) -> Tensor:
+    """Return the share of the way to a style that is gone, from the distance of the statistics.
+
+    All of it for another stain, scanner or exposure. Between two images that could be of one slide
+    or film, statistics differ by what is in the images, and going all the way overshoots.
+    """
+    return far**3 / (far**3 + _HALF_WAY**3)
 
 
 def match_channels(

@@ -22,6 +22,7 @@ class TrainConfig:
         recipe: Name of a recipe of `styleaug.training.recipes.RECIPES`.
         content: Folders of content images.
         style: Folders of style images; empty takes the content folders.
+        same_kind: Share of the pairs of which both images come from one content folder.
         output: Folder of checkpoints, logs and the final weights.
         steps: Optimiser steps.
         epochs: Passes over as many contents as there are, in the place of ``steps``; 0 for none.
@@ -59,6 +60,7 @@ class TrainConfig:
     content: tuple[str, ...]
     output: str
     style: tuple[str, ...] = ()
+    same_kind: float = 0.0
     steps: int = 10_000
     epochs: float = 0.0
     batch_size: int = 8
@@ -94,6 +96,8 @@ class TrainConfig:
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"{name} must be at least {bound}, got {getattr(self, name)}.")
+        if not 0.0 <= self.same_kind <= 1.0:
+            raise ValueError(f"same_kind must be within [0, 1], got {self.same_kind}.")
         if not self.content:
             raise ValueError(f"content must name at least one folder, got {self.content}.")
 

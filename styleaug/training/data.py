@@ -31,6 +31,7 @@ class PairDataset(Dataset):
         content: Folders or files of content images.
         style: Folders or files of style images.
         size: Side of the crops.
+        same_kind: Share of the pairs of which both images come from one folder of the contents.
         seed: Seed of the pairs.
         rank: Number of this process.
 
@@ -45,19 +46,23 @@ class PairDataset(Dataset):
         style: Sequence[str],
         *,
         size: int,
+        same_kind: float = 0.0,
         seed: int = 0,
         rank: int = 0,
     ) -> None:
         self.content = [find_images([folder]) for folder in content]
         self.style = [find_images([folder]) for folder in style]
-        self.size, self.seed, self.rank = size, seed, rank
+        self.size, self.same_kind, self.seed, self.rank = size, same_kind, seed, rank
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         """Return the pair of crops ``(3, size, size)`` with a number."""
         keys = fold_in(id_keys(self.seed, [number]), self.rank + 1)
         rng = np.random.default_rng(int(keys[0]))
-        content, skipped = self._crop(self.content, rng)
-        style, more = self._crop(self.style, rng)
+        contents, styles = self.content, self.style
+        if self.same_kind and rng.random() < self.same_kind:
+            contents = styles = [contents[int(rng.integers(len(contents)))]]
+        content, skipped = self._crop(contents, rng)
+        style, more = self._crop(styles, rng)
         return {"content": content, "style": style, "skipped": torch.tensor(skipped + more)}
 
     def _crop(

@@ -48,7 +48,11 @@ class Trainer:
     def __init__(self, config: TrainConfig, *, resume: bool = False, quiet: bool = False) -> None:
         check_choice("recipe", config.recipe, RECIPES)
         self.images = PairDataset(
-            config.content, config.style or config.content, size=config.size, seed=config.seed
+            config.content,
+            config.style or config.content,
+            size=config.size,
+            same_kind=config.same_kind,
+            seed=config.seed,
         )
         if config.epochs:
             steps = epoch_steps(config, sum(map(len, self.images.content)))

@@ -28,13 +28,25 @@ def network():
 
 def test_untrained_it_has_the_strength_of_the_style_in_every_band(network):
     torch.manual_seed(1)
-    content, style = 0.4 + 0.2 * torch.rand(2, 3, 64, 64), 0.3 + 0.3 * torch.rand(2, 3, 64, 64)
+    content, style = 0.4 + 0.2 * torch.rand(2, 3, 64, 64), 0.1 + 0.5 * torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         output = network(content, **network.encode_style(style))
     (bands, low), (wanted, coarse) = laplacian_pyramid(output), laplacian_pyramid(style)
     for band, target in zip(bands, wanted, strict=True):
         assert torch.allclose(strength(band), strength(target), rtol=0.1)
     assert torch.allclose(low.mean((2, 3)), coarse.mean((2, 3)), atol=0.01)
+
+
+def test_between_images_of_one_slide_part_of_the_way_is_gone(network):
+    content = 0.4 + 0.2 * torch.rand(1, 3, 64, 64)
+
+    def share_of_the_way(shift):
+        with torch.no_grad():
+            output = network(content, **network.encode_style(content + shift))
+        return ((output - content).mean() / shift).item()
+
+    shares = [share_of_the_way(shift) for shift in (0.005, 0.03, 0.2)]
+    assert shares == pytest.approx([0.005, 0.5, 0.997], abs=0.03)
 
 
 def test_a_content_in_its_own_style_stays(network):

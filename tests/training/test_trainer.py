@@ -208,6 +208,23 @@ def test_ranks_see_different_pairs(material):
     assert torch.equal(first[3]["content"], first[3]["content"])
 
 
+def test_pairs_of_one_kind(tmp_path):
+    for value in (0, 120, 240):
+        folder = tmp_path / str(value)
+        folder.mkdir()
+        Image.fromarray(np.full((32, 32, 3), value, np.uint8)).save(folder / "flat.png")
+    folders = [str(tmp_path / str(value)) for value in (0, 120, 240)]
+
+    def alike(same_kind):
+        dataset = PairDataset(folders, folders[:1], size=32, same_kind=same_kind)
+        pairs = [dataset[number] for number in range(60)]
+        return sum(torch.equal(pair["content"], pair["style"]) for pair in pairs)
+
+    assert alike(1.0) == 60
+    assert 10 < alike(0.0) < 30
+    assert alike(0.0) < alike(0.5) < 60
+
+
 def test_broken_images_are_passed_over_and_counted(material, tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
@@ -241,7 +258,14 @@ def test_wrong_settings_are_refused_before_anything_starts(material, whole_run, 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"precision": "64"}, {"batch_size": 1}, {"steps": 0}, {"content": ()}, {"size": 16}],
+    [
+        {"precision": "64"},
+        {"batch_size": 1},
+        {"steps": 0},
+        {"content": ()},
+        {"size": 16},
+        {"same_kind": 2.0},
+    ],
 )
 def test_settings_are_checked(changes):
     with pytest.raises(ValueError, match=next(iter(changes))):

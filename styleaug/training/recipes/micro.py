@@ -42,7 +42,7 @@ class MicroRecipe(Recipe):
     ``range`` (edges beyond black and white). Those of style and structure judge what is seen, the
     picture within [0, 1].
 
-    Options: ``jitter``, how strongly colour, sharpness and noise of the styles are varied.
+    Options: ``jitter``, how strongly colour, sharpness and noise of the styles are varied at most.
     """
 
     default_weights: ClassVar[Mapping[str, float]] = {
@@ -118,13 +118,14 @@ def jitter_style(style: Tensor, strength: float) -> Tensor:
 
     Args:
         style: ``(B, 3, H, W)`` in [0, 1].
-        strength: 0 keeps the images, 1 is strong.
+        strength: 0 keeps the images, 1 is strong. Each image gets a part of it.
     """
     count = len(style)
+    part = strength * torch.rand(count, 1, 1, 1, device=style.device)
 
     def draw(low: float, high: float, channels: int = 1) -> Tensor:
         wide = low + (high - low) * torch.rand(count, channels, 1, 1, device=style.device)
-        return 1.0 + strength * (wide - 1.0)
+        return 1.0 + part * (wide - 1.0)
 
     grey = style.mean(dim=1, keepdim=True)
     is_color = (_spread(style) > 1e-3).view(-1, 1, 1, 1)
@@ -135,7 +136,7 @@ def jitter_style(style: Tensor, strength: float) -> Tensor:
     blurred = F.avg_pool2d(F.pad(jittered, (1, 1, 1, 1), mode="reflect"), 3, stride=1)
     jittered = blurred + (jittered - blurred) * draw(0.0, 2.0)
     noise = torch.randn_like(jittered[:, :1]).expand_as(jittered)
-    amount = 0.03 * strength * (draw(0.0, 1.0) - 0.5).clamp_min(0.0)
+    amount = 0.03 * part * torch.rand_like(part)
     return (jittered + amount * noise).clamp(0.0, 1.0)
 
 
