@@ -48,8 +48,8 @@ class MicroRecipe(Recipe):
     default_weights: ClassVar[Mapping[str, float]] = {
         "style": 55.0,
         "anatomy": 1.0,
-        "edges": 40.0,
-        "fringes": 14.0,
+        "edges": 50.0,
+        "fringes": 20.0,
         "flat": 400.0,
         "color": 20.0,
         "identity": 20.0,
