@@ -98,7 +98,7 @@ class MicroNetwork(nn.Module):
         both = F.relu(features + self.of_content(self.encoder(base)))
         masks, field = self.look(base, self.film(both).float(), self.tune(both).float())
         pairs = zip(own, masks, strict=True)
-        own = [band + band * (share * mask.to(band.dtype)) for band, mask in pairs]
+        own = [band.addcmul(band, share * mask.to(band.dtype)) for band, mask in pairs]
         stylized = apply_field(rebuild(own, low), share * field)
         return content.float().lerp(stylized, full_strength(far))
 
@@ -223,10 +223,10 @@ def match_channels(
 def apply_field(image: Tensor, field: Tensor) -> Tensor:
     """Apply a field of colour matrices (half size) and offsets (sub-pixels) to an image."""
     field = field.to(image.dtype)
-    matrix = F.interpolate(field[:, :9], scale_factor=2.0, mode="bilinear", align_corners=False)
-    offset = F.pixel_shuffle(field[:, 9:], 2)
-    moved = (matrix.unflatten(1, (3, 3)) * (image - 0.5).unsqueeze(1)).sum(dim=2)
-    return moved.add_(offset).add_(image)
+    moved = image + F.pixel_shuffle(field[:, 9:], 2)
+    for index, channel in enumerate((image - 0.5).split(1, dim=1)):
+        moved.addcmul_(_twice(field[:, index:9:3]), channel)
+    return moved
 
 
 def _twice(image: Tensor) -> Tensor:
