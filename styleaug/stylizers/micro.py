@@ -29,8 +29,9 @@ class Micro(Stylizer):
 
     The style enters as statistics, as in AdaIN, so a bank holds two hundred numbers per style and
     no image. All statistics are taken over the whole image, so there are no tiles and no seams:
-    4096 x 4096 pixels go through at once. ``alpha`` blends the images. Grey in a grey style stays
-    grey exactly.
+    4096 x 4096 pixels go through at once. ``alpha`` blends the images; between images of nearly
+    equal statistics full strength is less than all of the way, which would overshoot. Grey in a
+    grey style stays grey exactly.
 
     Args:
         weights: "medical", which ships with the package, or a file written by

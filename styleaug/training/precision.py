@@ -28,4 +28,6 @@ def precision_arguments(config: TrainConfig) -> dict[str, Any]:
         return {"precision": config.precision}
     found = None if config.accelerator == "cpu" else torch.accelerator.current_accelerator()
     device = found.type if found is not None and torch.accelerator.is_available() else "cpu"
-    return {"plugins": FullImages(config.precision, device)}  # type: ignore[arg-type]
+    # no half precision but bfloat16 on CPUs, as Lightning decides
+    precision = "bf16-mixed" if device == "cpu" else config.precision
+    return {"plugins": FullImages(precision, device)}  # type: ignore[arg-type]

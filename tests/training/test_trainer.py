@@ -130,7 +130,8 @@ def test_a_loss_that_is_not_finite_stops_the_run(material, tmp_path, monkeypatch
     assert all(tensor.isfinite().all() for tensor in state["generator"].values())
 
 
-def test_mixed_precision_leaves_the_images_in_float32(material, tmp_path, monkeypatch):
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_mixed_precision_leaves_the_images_in_float32(material, tmp_path, monkeypatch, precision):
     forward, seen = RECIPES["micro"].forward, []
 
     def spied(self, content, style, phase):
@@ -139,7 +140,7 @@ def test_mixed_precision_leaves_the_images_in_float32(material, tmp_path, monkey
         return forward(self, content, style, phase)
 
     monkeypatch.setattr(RECIPES["micro"], "forward", spied)
-    Trainer(_config(material, tmp_path / "run", steps=1, precision="bf16-mixed"), quiet=True).run()
+    Trainer(_config(material, tmp_path / "run", steps=1, precision=precision), quiet=True).run()
     assert seen == [(torch.float32, torch.float32, torch.bfloat16)]
 
 

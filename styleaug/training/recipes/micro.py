@@ -19,7 +19,6 @@ from styleaug.training.losses import (
     edge_loss,
     flatness_loss,
     fringe_loss,
-    identity_loss,
     range_loss,
     relative_style_loss,
 )
@@ -37,10 +36,10 @@ class MicroRecipe(Recipe):
     Losses: ``style`` (means and deviations of four maps, as a share of the content's distance),
     ``anatomy`` (instance-normalised maps), ``edges`` (their correlation at four scales),
     ``fringes`` (each channel's edges where the content's are), ``flat`` (no slope without one of
-    the content's), ``color`` (moments of R, G, B), ``identity`` (a content in its own style),
-    ``repeat`` (stylizing twice changes little), ``grey`` (grey in a grey style stays grey),
-    ``range`` (edges beyond black and white). Those of style and structure judge what is seen, the
-    picture within [0, 1].
+    the content's), ``color`` (moments of R, G, B), ``repeat`` (stylizing twice changes little),
+    ``grey`` (grey in a grey style stays grey), ``range`` (edges beyond black and white). Those of
+    style and structure judge what is seen, the picture within [0, 1]. A content in its own style
+    needs none: the network returns it as it is.
 
     Options: ``jitter``, how strongly colour, sharpness and noise of the styles are varied at most.
     """
@@ -52,7 +51,6 @@ class MicroRecipe(Recipe):
         "fringes": 20.0,
         "flat": 400.0,
         "color": 20.0,
-        "identity": 20.0,
         "repeat": 5.0,
         "grey": 20.0,
         "range": 40.0,
@@ -82,7 +80,6 @@ class MicroRecipe(Recipe):
         seen = output.float().clamp(0.0, 1.0)
         maps, (content_maps, style_maps) = self._maps(seen, content, style)
         share = max(1, len(content) // 4)
-        own = self.network(content[:share], **self.network.encode_style(content[:share]))
         first = {name: tensor[:share] for name, tensor in code.items()}
         again = self.network(output[:share].clamp(0.0, 1.0), **first)
         return {
@@ -92,7 +89,6 @@ class MicroRecipe(Recipe):
             "fringes": fringe_loss(seen, content),
             "flat": flatness_loss(seen, content),
             "color": color_moments_loss(seen, style),
-            "identity": identity_loss(own, content[:share]),
             "repeat": F.mse_loss(again, output[:share]),
             "grey": grey_loss(output, content, style),
             "range": range_loss(output.float(), content),
