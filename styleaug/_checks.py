@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from numbers import Real
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -35,6 +35,13 @@ def check_positive(name: str, value: float) -> float:
     if not isinstance(value, Real) or isinstance(value, bool) or not 0.0 < value < float("inf"):
         raise ValueError(f"{name} must be a number over 0, got {value!r}.")
     return float(value)
+
+
+def check_count(name: str, value: object) -> int:
+    """Return ``value`` as an integer, or raise ``ValueError`` unless it is 1, 2, 3 ...."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
+    return int(value)
 
 
 def check_alpha(alpha: float | Sequence[float]) -> tuple[float, float]:

@@ -59,6 +59,15 @@ def check_merge(merge: Merge, activation: Activation) -> None:
         )
 
 
+def check_columns(output: Tensor, activation: Activation) -> None:
+    """Refuse a softmax over one column, which is 1 whatever the model says."""
+    if activation == "softmax" and output.shape[1] == 1:
+        raise ValueError(
+            "activation='softmax' needs at least two columns, got one, of which it is always 1. "
+            "Pass activation='sigmoid' for a model with one score."
+        )
+
+
 def merge_views(outputs: Tensor, merge: Merge, activation: Activation) -> Tensor:
     """Merge the raw outputs of views.
 

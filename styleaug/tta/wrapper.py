@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from styleaug._checks import check_choice, check_probability
+from styleaug._checks import check_choice, check_count, check_probability
 from styleaug._image import as_batch, to_content
 from styleaug.adapters._volume import Layout, stylize_array
 from styleaug.bank import StyleBank
@@ -18,11 +18,19 @@ from styleaug.medoids import color_statistics
 from styleaug.params import StyleParams
 from styleaug.stylizers.base import Stylizer
 from styleaug.transform import StyleTransfer
-from styleaug.tta.merging import Activation, Merge, StyleStats, check_merge, merge_views, view_stats
+from styleaug.tta.merging import (
+    Activation,
+    Merge,
+    StyleStats,
+    check_columns,
+    check_merge,
+    merge_views,
+    view_stats,
+)
 from styleaug.tta.selection import SELECTS, Select, closest_styles, random_styles
 
 Guard = Callable[[Tensor, Tensor], Tensor]
-Output = Tensor | Mapping[str, Tensor]
+Output = Tensor | Mapping[str, Tensor] | tuple[Any, ...]
 
 
 class StyleTTA(nn.Module):
@@ -36,7 +44,8 @@ class StyleTTA(nn.Module):
 
     Args:
         model: A module or function of a batch, which returns scores ``(B, C)``, maps
-            ``(B, C, H, W[, D])``, or a dict of such tensors.
+            ``(B, C, H, W[, D])``, or a dict of such tensors. Of an object with ``.logits``, as
+            Hugging Face's models return, those count; of a tuple its first part.
         transform: A `StyleTransfer`, a `Stylizer`, or the name of one.
         bank: Styles of training images: a `StyleBank`, or what `StyleTransfer` takes for
             ``styles``. None takes those of the transform.
@@ -63,9 +72,9 @@ class StyleTTA(nn.Module):
 
     Raises:
         ValueError: If there are fewer styles than ``n``, the bank is of another stylizer or has
-            no fitting statistics, the merge does not fit the activation, or the output of the
-            model changes its shape.
-        TypeError: If the model returns neither a tensor nor a dict of tensors.
+            no fitting statistics, the merge does not fit the activation, a softmax has one column,
+            the output of the model changes its shape, or a guard does not judge every view.
+        TypeError: If the images are no tensor, or the model returns none of the above.
 
     Source:
         Stylizing ViT (arXiv 2601.17586), test-time alignment: ``n=1, include_identity=False``.
@@ -101,10 +110,10 @@ class StyleTTA(nn.Module):
         check_merge(merge, activation)
         if not callable(select):
             check_choice("select", select, SELECTS)
-        if max_batch is not None and max_batch < 1:
-            raise ValueError(f"max_batch must be at least 1, or None, got {max_batch}.")
+        if max_batch is not None:
+            check_count("max_batch", max_batch)
         self.core, self.bank = _core_and_bank(transform, bank)
-        if not 1 <= n <= len(self.bank):
+        if check_count("n", n) > len(self.bank):
             raise ValueError(f"n must be between 1 and {len(self.bank)} (the bank), got {n}.")
         if select in ("nearest", "farthest"):
             _check_statistics(self.bank, describe)
@@ -123,7 +132,7 @@ class StyleTTA(nn.Module):
             f"select={self.select!r}, merge={self.merge!r}, activation={self.activation!r}"
         )
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode: what comes out may be edited and trained on
     def forward(
         self, images: Tensor, ids: Sequence[int | str] | None = None
     ) -> Output | tuple[Output, Any]:
@@ -137,6 +146,7 @@ class StyleTTA(nn.Module):
         Returns:
             What the model returns, merged; with ``return_stats`` a pair.
         """
+        _check_batch(images)
         contents = _contents(images)
         styles = self._styles(contents, ids)
         parts, start = [], 0
@@ -206,7 +216,13 @@ class StyleTTA(nn.Module):
         if self.accept is None:
             return torch.ones(count, dtype=torch.bool)
         repeated = contents.repeat_interleave(count[1], 0)
-        return self.accept(_contents(views.flatten(0, 1)), repeated).view(count).cpu()
+        accepted = torch.as_tensor(self.accept(_contents(views.flatten(0, 1)), repeated))
+        if accepted.shape != (count.numel(),) or accepted.dtype != torch.bool:
+            raise ValueError(
+                f"accept must return ({count.numel()},) booleans, one per view, got "
+                f"{tuple(accepted.shape)} of {accepted.dtype}."
+            )
+        return accepted.view(count).cpu()
 
     def _outputs(self, views: Tensor, limit: int) -> dict[str, Tensor]:
         """Return the outputs of all views by name, in as few calls as allowed."""
@@ -214,6 +230,7 @@ class StyleTTA(nn.Module):
         for some in views.split(limit):
             for name, output in _named(self.model(self._preprocessed(some))).items():
                 parts.setdefault(name, []).append(_checked(output, len(some), parts.get(name)))
+                check_columns(output, self.activation)
         return {name: torch.cat(outputs) for name, outputs in parts.items()}
 
     def _preprocessed(self, views: Tensor) -> Tensor:
@@ -300,6 +317,19 @@ def _check_statistics(bank: StyleBank, describe: Callable[[Tensor], Tensor]) -> 
         )
 
 
+def _check_batch(images: Any) -> None:
+    if not isinstance(images, Tensor):
+        raise TypeError(
+            f"images must be a tensor (B, C, H, W), got {type(images).__name__}. One PIL image or "
+            "array becomes one by torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]."
+        )
+    if images.ndim not in (4, 5):
+        raise ValueError(
+            f"images must be a batch (B, C, H, W) or (B, C, H, W, D), got {tuple(images.shape)}. "
+            "One image becomes a batch of one by image[None]."
+        )
+
+
 def _contents(images: Tensor) -> Tensor:
     """Return images, or the slices of each volume below each other, as RGB in [0, 1]."""
     if images.ndim == 5:
@@ -308,16 +338,26 @@ def _contents(images: Tensor) -> Tensor:
     return to_content(batch)
 
 
-def _named(output: Output) -> dict[str, Tensor]:
-    named = dict(output) if isinstance(output, Mapping) else {"": output}
-    for name, value in named.items():
+def _named(output: Any) -> dict[str, Tensor]:
+    """Return what the model returned by name; a bare tensor has none."""
+    if isinstance(output, tuple) and output:
+        return _named(output[0])
+    if isinstance(getattr(output, "logits", None), Tensor):
+        return {"": output.logits}
+    if isinstance(output, Tensor):
+        return {"": output}
+    if not isinstance(output, Mapping):
+        raise TypeError(
+            "model must return a tensor, a dict of tensors, an object with .logits or a tuple that "
+            f"starts with one of them, got {type(output).__name__}. Wrap it into a module that "
+            "returns its scores."
+        )
+    for name, value in output.items():
         if not isinstance(value, Tensor):
-            where = f" under {name!r}" if name else ""
             raise TypeError(
-                "model must return a tensor or a dict of tensors, got "
-                f"{type(value).__name__}{where}."
+                f"model must return a dict of tensors, got {type(value).__name__} under {name!r}."
             )
-    return named
+    return dict(output)
 
 
 def _checked(output: Tensor, count: int, before: list[Tensor] | None) -> Tensor:

@@ -2,9 +2,13 @@
 
 import copy
 import warnings
+from collections import OrderedDict
 
 import pytest
 import torch
+from monai.data import MetaTensor
+from monai.inferers import sliding_window_inference
+from PIL import Image
 from torch import nn
 
 from styleaug import StyleBank, StyleTransfer, create_stylizer
@@ -344,7 +348,7 @@ def test_stylizers_that_encode_contents_once_agree_with_pairs(images, bank):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"n": 0}, "n must be between 1 and 12"),
+        ({"n": 0}, "n must be a whole number of at least 1"),
         ({"n": 13}, "n must be between 1 and 12"),
         ({"select": "best"}, "select must be one of"),
         ({"merge": "median"}, "merge must be one of"),
@@ -352,7 +356,9 @@ def test_stylizers_that_encode_contents_once_agree_with_pairs(images, bank):
         ({"merge": "mean_prob", "activation": None}, "needs probabilities"),
         ({"activation": "relu"}, "activation must be one of"),
         ({"alpha": 1.5}, "alpha must be"),
-        ({"max_batch": 0}, "max_batch must be at least 1"),
+        ({"max_batch": 0}, "max_batch must be a whole number of at least 1"),
+        ({"max_batch": 1.5}, "max_batch must be a whole number of at least 1"),
+        ({"n": 2.5}, "n must be a whole number of at least 1"),
     ],
 )
 def test_wrong_settings_are_refused_at_once(bank, arguments, words):
@@ -377,8 +383,10 @@ def test_models_that_misbehave_are_named(images, bank):
     tta = StyleTTA(lambda x: x.mean(), "colorist", bank, n=2)
     with pytest.raises(ValueError, match=r"model must return \(15, C"):
         tta(images)
-    with pytest.raises(TypeError, match="tensor or a dict"):
+    with pytest.raises(TypeError, match=r"got list\. Wrap it"):
         StyleTTA(lambda x: [x], "colorist", bank, n=2)(images)
+    with pytest.raises(TypeError, match="got list under 'a'"):
+        StyleTTA(lambda x: {"a": [x]}, "colorist", bank, n=2)(images)
     calls = []
 
     def changing(x):
@@ -395,3 +403,119 @@ def test_a_merge_of_ones_own():
     outputs = torch.randn(4, 2, 3)
     median = merge_views(outputs, lambda values: values.median(0).values, "softmax")
     assert torch.equal(median, outputs.softmax(-1).median(0).values)
+
+
+@pytest.mark.parametrize("stats", [False, True])
+def test_predictions_can_be_edited_and_trained_on(images, bank, stats):
+    tta = StyleTTA(Maps(), "colorist", bank, n=2, return_stats=stats)
+    output = tta(images)[0] if stats else tta(images)
+    assert not output.is_inference()
+    output[output < 0.1] = 0.0
+    scale = nn.Parameter(torch.ones(()))
+    (output * scale).sum().backward()
+    assert scale.grad == output.sum()
+    if stats:
+        tta(images)[1].entropy.mul_(0.5)
+
+
+class Net(nn.Module):
+    """A segmentation network of one layer, for images and volumes."""
+
+    def __init__(self, dims, channels):
+        super().__init__()
+        self.conv = (nn.Conv2d, nn.Conv3d)[dims - 2](channels, 2, 3, padding=1)
+
+    def forward(self, x):
+        return 4.0 * self.conv(x)
+
+
+@pytest.mark.parametrize("grad", [torch.enable_grad, torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("meta", [False, True])
+def test_a_sliding_window_over_the_wrapped_network(bank, grad, meta):
+    images = torch.rand(1, 3, 72, 80)
+    net = Net(2, 3).eval()
+    tta = StyleTTA(net, "colorist", bank, n=2)
+    given = MetaTensor(images) if meta else images
+    with grad():
+        found = sliding_window_inference(given, (48, 48), 2, predictor=tta)
+    assert found.shape == (1, 2, 72, 80)
+    assert torch.allclose(found.sum(1), torch.ones(1, 72, 80), atol=1e-5)
+    corner = tta(images[..., :48, :48])
+    # up to where the second window begins, the corner is the first window alone
+    assert torch.allclose(torch.as_tensor(found)[..., :24, :30], corner[..., :24, :30], atol=1e-5)
+
+
+@pytest.mark.parametrize("grad", [torch.enable_grad, torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("size", [(64, 72), (48, 40, 6)])
+def test_a_sliding_window_inside_the_wrapper(bank, grad, size):
+    images = torch.rand(2, 1, *size)
+    net = Net(len(size), 1).eval()
+    window = (40, 40, 4)[: len(size)]
+
+    def windows(views):
+        return sliding_window_inference(views, window, 2, net, overlap=0.5)
+
+    tta = StyleTTA(windows, "colorist", bank, n=2, return_stats=True)
+    with grad():
+        found, stats = tta(images)
+    assert found.shape == (2, 2, *size)
+    plain = StyleTTA(lambda x: torch.stack([windows(v[None])[0] for v in x]), "colorist", bank, n=2)
+    assert torch.allclose(found, plain(images), atol=1e-5)
+    assert stats.entropy.shape == (2, *size)
+
+
+class Answer(OrderedDict):
+    """What Hugging Face's models return: a dict with attributes, and more in it than tensors."""
+
+    def __getattr__(self, name):
+        return self[name]
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda scores: Answer(logits=scores, hidden_states=(scores, scores)),
+        lambda scores: (scores, scores[:, :1]),
+        lambda scores: (Answer(logits=scores), None),
+    ],
+)
+def test_scores_are_found_in_what_a_model_returns(images, bank, wrap):
+    model = Scores().eval()
+    expected = StyleTTA(model, "colorist", bank, n=2)(images)
+    found = StyleTTA(lambda x: wrap(model(x)), "colorist", bank, n=2)(images)
+    assert torch.equal(found, expected)
+
+
+def test_what_is_no_batch_is_refused_with_the_way_out(images, bank):
+    tta = StyleTTA(Scores(), "colorist", bank, n=2)
+    picture = Image.new("RGB", (48, 40))
+    for wrong in (picture, images.numpy()):
+        with pytest.raises(TypeError, match=r"images must be a tensor .*torch.from_numpy"):
+            tta(wrong)
+    with pytest.raises(ValueError, match=r"image\[None\]"):
+        tta(images[0])
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: {"risk": x}])
+def test_a_softmax_of_one_column_is_refused(images, bank, wrap):
+    def model(x):
+        return wrap(x.mean((1, 2, 3))[:, None])
+
+    with pytest.raises(ValueError, match="activation='sigmoid'"):
+        StyleTTA(model, "colorist", bank, n=2)(images)
+    output = StyleTTA(model, "colorist", bank, n=2, activation="sigmoid")(images)
+    assert (output if torch.is_tensor(output) else output["risk"]).shape == (5, 1)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        (lambda s, c: torch.ones(len(s), 3, dtype=torch.bool), r"got \(10, 3\) of torch.bool"),
+        (lambda s, c: torch.ones(3, dtype=torch.bool), r"got \(3,\) of torch.bool"),
+        (lambda s, c: torch.ones(len(s)), r"got \(10,\) of torch.float32"),
+        (lambda s, c: True, r"got \(\) of torch.bool"),
+    ],
+)
+def test_guards_judge_every_view(images, bank, verdict, words):
+    with pytest.raises(ValueError, match=words):
+        StyleTTA(Scores(), "colorist", bank, n=2, accept=verdict)(images)
