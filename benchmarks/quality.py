@@ -29,10 +29,10 @@ from torch import Tensor
 
 from benchmarks.record import write_record
 from styleaug import Stylizer, create_stylizer
-from styleaug._files import find_images, read_image
-from styleaug._image import as_batch, to_content
 from styleaug.features import FeatureExtractor
 from styleaug.functional import channel_mean_std, edge_correlation
+from styleaug.images.batch import as_batch, to_content
+from styleaug.images.files import find_images, read_image
 
 LAYERS = ("relu1_2", "relu2_2", "relu3_1", "relu3_4")
 SCALES = (105.0, 106.0, 131.0, 478.0)

@@ -24,9 +24,9 @@ from torch import Tensor
 
 from benchmarks.record import write_record
 from styleaug import Stylizer, create_stylizer
-from styleaug._files import find_images, read_image
-from styleaug._image import as_batch, to_content
 from styleaug.functional import edge_correlation, ssim
+from styleaug.images.batch import as_batch, to_content
+from styleaug.images.files import find_images, read_image
 from styleaug.training import TrainConfig, Trainer
 from styleaug.training.losses import color_moments_loss
 from styleaug.training.recipes.rast import RASTRecipe

@@ -28,9 +28,9 @@ from torch import Tensor
 
 from benchmarks.domains import read_square
 from benchmarks.record import write_record
-from styleaug._files import find_images
 from styleaug.features import FeatureExtractor
 from styleaug.functional import channel_mean_std
+from styleaug.images.files import find_images
 from styleaug.stylex import PIPELINES, Pipeline, StyleX
 from styleaug.stylex.pipelines import _blur, _columns, _ranged
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from benchmarks.record import time_in_turns, write_record
 from styleaug.stylizers.code import StyleCode
 from styleaug.stylizers.stylizing_vit import StylizingViT
-from styleaug.stylizers.stylizing_vit_network import CONFIGS, StylizingViTNetwork
+from styleaug.stylizers.vit.network import CONFIGS, StylizingViTNetwork
 
 BATCH, SIDE = 8, 224
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)

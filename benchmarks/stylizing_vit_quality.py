@@ -26,9 +26,9 @@ from torchmetrics.functional.image import structural_similarity_index_measure as
 from benchmarks.record import write_record
 from styleaug.functional import channel_mean_std
 from styleaug.stylizers import create_stylizer
-from styleaug.stylizers._resizing import tile_starts
 from styleaug.stylizers.stylizing_vit import StylizingViT
-from styleaug.stylizers.stylizing_vit_network import CONFIGS, StylizingViTNetwork
+from styleaug.stylizers.vit.network import CONFIGS, StylizingViTNetwork
+from styleaug.stylizers.vit.resizing import tile_starts
 from styleaug.weights import load_tensors, save_tensors
 
 SIZE = 224

@@ -15,9 +15,9 @@ import matplotlib.pyplot as plt
 from PIL import Image
 
 from styleaug import create_stylizer
-from styleaug._files import find_images
 from styleaug.evaluation.scores import read_sized
-from styleaug.sheet import contact_sheet, to_picture
+from styleaug.images.files import find_images
+from styleaug.images.sheet import contact_sheet, to_picture
 
 SMOOTH = 10
 

@@ -1,8 +1,7 @@
 """styleaug: style-transfer augmentation for PyTorch that keeps structures and labels."""
 
-from styleaug.bank import StyleBank
 from styleaug.params import StyleParams
-from styleaug.styles import BatchStyles, StyleSource
+from styleaug.styles import BatchStyles, StyleBank, StyleSource
 from styleaug.stylizers import StyleCode, Stylizer, create_stylizer, list_stylizers
 from styleaug.transform import StyleTransfer
 from styleaug.weights import Weights

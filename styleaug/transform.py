@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from styleaug._checks import check_alpha, check_device, check_probability
 from styleaug._draws import fold_in, generator_keys, id_keys, process_stream, uniforms
-from styleaug._image import (
+from styleaug.functional import match_color
+from styleaug.images.batch import (
     AnyImage,
     as_batch,
     collect,
@@ -22,10 +23,9 @@ from styleaug._image import (
     take_rows,
     to_content,
 )
-from styleaug.bank import StyleBank
-from styleaug.functional import match_color
 from styleaug.params import StyleParams
 from styleaug.styles import BatchStyles, Styles, as_style_source
+from styleaug.styles.bank import StyleBank
 from styleaug.stylizers import DEFAULT_STYLIZER
 from styleaug.stylizers.base import Precision, Stylizer
 from styleaug.stylizers.lazy import LazyStylizer

@@ -11,19 +11,20 @@ ROOT = Path(styleaug.__file__).parent
 
 # Lower layers first. A module may import from its own layer's packages and from those below.
 LAYERS = [
-    {"_checks", "_image", "_draws", "_files", "weights", "samples"},
-    {"functional", "lpips", "colorspace", "medoids", "picking", "sheet"},
-    {"features", "encoders"},
+    {"_checks", "_draws", "_files", "weights", "samples"},
+    {"images"},
+    {"functional"},
+    {"features"},
     {"stylizers"},
-    {"bank", "styles", "params"},
+    {"styles", "params"},
     {"transform"},
     {"tta", "adapters", "evaluation"},
     {"cli", "commands", "__main__"},
 ]
 BESIDE = {
-    "metrics": {0, 1, 2},
-    "stylex": {0, 1, 2},
-    "training": {0, 1, 2, 3},
+    "metrics": {0, 1, 2, 3},
+    "stylex": {0, 1, 2, 3},
+    "training": {0, 1, 2, 3, 4},
 }
 OPTIONAL = ("torchvision", "albumentations", "monai", "lightning", "torchmetrics", "skimage")
 

@@ -10,9 +10,9 @@ import tifffile
 from PIL import Image
 
 from styleaug import StyleBank
-from styleaug._files import find_images, read_image, write_image
 from styleaug.cli import main
 from styleaug.commands.stylize import parse_alpha, pick_device
+from styleaug.images.files import find_images, read_image, write_image
 from styleaug.samples import sample_images
 
 
@@ -151,7 +151,7 @@ def test_no_half_written_file_is_left_behind(tmp_path, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("styleaug._files._encode", fail)
+    monkeypatch.setattr("styleaug.images.files._encode", fail)
     with pytest.raises(KeyboardInterrupt):
         write_image(tmp_path / "x.png", file.pixels, file)
     assert not list(tmp_path.iterdir())

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from skimage import color
 
 from styleaug import functional as SF
-from styleaug.colorspace import lab_to_rgb, rgb_to_lab
+from styleaug.images.colorspace import lab_to_rgb, rgb_to_lab
 
 seeds = st.integers(0, 2**31)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from styleaug._image import as_batch, from_content, put_rows, take_rows, to_content
+from styleaug.images.batch import as_batch, from_content, put_rows, take_rows, to_content
 
 TENSOR_DTYPES = [torch.uint8, torch.uint16, torch.float16, torch.bfloat16, torch.float32]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from styleaug import StyleBank
-from styleaug.medoids import SAMPLE, color_statistics, find_medoids
+from styleaug.styles.medoids import SAMPLE, color_statistics, find_medoids
 
 
 def _sum(points, chosen):

@@ -8,7 +8,7 @@ from typing import Any
 
 import safetensors.torch
 
-from styleaug.bank import StyleBank
+from styleaug.styles.bank import StyleBank
 from styleaug.stylizers.code import StyleCode
 
 _PREFIX = "styleaug-bank:"

@@ -11,9 +11,9 @@ from torch import Tensor
 from styleaug.adapters._host import missing_host
 from styleaug.adapters._seeding import WorkerStream, check_worker, draw_from
 from styleaug.adapters._volume import ChannelMode, Layout, stylize_array
-from styleaug.bank import StyleBank
 from styleaug.params import StyleParams
 from styleaug.styles import Styles
+from styleaug.styles.bank import StyleBank
 from styleaug.stylizers.base import Precision
 from styleaug.transform import StyleTransfer as CoreStyleTransfer
 

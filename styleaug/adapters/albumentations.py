@@ -14,8 +14,8 @@ import torch
 from styleaug.adapters._host import missing_host
 from styleaug.adapters._inline import bank_from_text, bank_to_text
 from styleaug.adapters._seeding import WorkerStream, check_worker, draw_from
-from styleaug.bank import StyleBank
 from styleaug.styles import Styles
+from styleaug.styles.bank import StyleBank
 from styleaug.stylizers.base import Precision
 from styleaug.transform import StyleTransfer as CoreStyleTransfer
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from styleaug._files import find_images
 from styleaug.commands.painting import encode_styles
 from styleaug.commands.stylize import add_stylizer_arguments, pick_device, progress_bar
-from styleaug.medoids import find_medoids
+from styleaug.images.files import find_images
+from styleaug.styles.medoids import find_medoids
 from styleaug.stylizers import create_stylizer
 
 EPILOG = """examples:

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from styleaug._files import write_text
 from styleaug.commands.stylize import progress_bar
-from styleaug.sheet import contact_sheet, to_picture
+from styleaug.images.sheet import contact_sheet, to_picture
 from styleaug.stylizers import STYLIZERS, create_stylizer
 from styleaug.stylizers.base import ColorStylizer, Stylizer
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from styleaug._files import find_named
+from styleaug.images.files import find_named
 
 
 @dataclass(frozen=True)

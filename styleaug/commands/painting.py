@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from rich.console import Console
 
-from styleaug._files import ImageFile, read_image, write_image
-from styleaug._image import as_batch
-from styleaug.bank import StyleBank
 from styleaug.commands.jobs import Job
+from styleaug.images.batch import as_batch
+from styleaug.images.files import ImageFile, read_image, write_image
+from styleaug.styles.bank import StyleBank
 from styleaug.stylizers.base import Stylizer
 from styleaug.transform import StyleTransfer
 

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from styleaug._checks import check_device
-from styleaug._files import find_images
-from styleaug.bank import StyleBank
 from styleaug.commands.jobs import Job, check_targets, plan_jobs, style_names, this_rank
 from styleaug.commands.painting import Painter, encode_styles, load
-from styleaug.sheet import contact_sheet, to_picture
+from styleaug.images.files import find_images
+from styleaug.images.sheet import contact_sheet, to_picture
+from styleaug.styles.bank import StyleBank
 from styleaug.stylizers import DEFAULT_STYLIZER, create_stylizer
 from styleaug.transform import StyleTransfer
 

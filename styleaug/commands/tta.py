@@ -15,11 +15,12 @@ import torch.nn.functional as F
 from rich.console import Console
 from torch import Tensor, nn
 
-from styleaug._files import find_named, write_text
-from styleaug._image import as_batch, to_content
-from styleaug.bank import StyleBank
+from styleaug._files import write_text
 from styleaug.commands.painting import load
 from styleaug.commands.stylize import pick_device, progress_bar
+from styleaug.images.batch import as_batch, to_content
+from styleaug.images.files import find_named
+from styleaug.styles.bank import StyleBank
 from styleaug.stylizers import create_stylizer
 from styleaug.tta import KeepsEdges, StyleTTA
 from styleaug.tta.merging import MERGES

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from styleaug._draws import id_keys
-from styleaug._files import find_named, read_image
-from styleaug._image import as_batch, to_content
 from styleaug.evaluation.measures import MEASURES
+from styleaug.images.batch import as_batch, to_content
+from styleaug.images.files import find_named, read_image
 from styleaug.metrics import PairMetric
 from styleaug.stylizers.base import Stylizer
 from styleaug.weights import file_digest

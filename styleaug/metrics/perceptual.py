@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from styleaug._checks import check_choice
-from styleaug.encoders import VGGNormalised, load_own_vgg
 from styleaug.features import FeatureExtractor
+from styleaug.features.encoders import VGGNormalised, load_own_vgg
+from styleaug.features.lpips import LAYERS, lpips_distance, lpips_heads
 from styleaug.functional import gram_distance, style_distance
-from styleaug.lpips import LAYERS, lpips_distance, lpips_heads
 from styleaug.metrics.pairs import PairMetric
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from styleaug.stylizers._vit_weights import published_weights
 from styleaug.stylizers.base import Precision, Stylizer
 from styleaug.stylizers.code import StyleCode
 from styleaug.stylizers.colorist import Colorist
@@ -20,6 +19,7 @@ from styleaug.stylizers.rast import RAST
 from styleaug.stylizers.reinhard import Reinhard
 from styleaug.stylizers.style_kernel import StyleKernel
 from styleaug.stylizers.stylizing_vit import load_stylizing_vit
+from styleaug.stylizers.vit.weights import published_weights
 from styleaug.weights import Weights
 
 __all__ = [

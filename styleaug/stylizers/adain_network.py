@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from styleaug._checks import check_choice, check_positive
-from styleaug.encoders import build_encoder
+from styleaug.features.encoders import build_encoder
 
 _DECODER: tuple[int | str, ...] = (256, "up", 256, 256, 256, 128, "up", 128, 64, "up", 64, 3)
 _LAYERS = {

@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from styleaug._checks import check_choice, check_images, check_probability, check_unit_range
-from styleaug._image import collect
+from styleaug._checks import check_choice, check_probability
+from styleaug.images.batch import collect
+from styleaug.images.checks import check_images, check_unit_range
 from styleaug.stylizers.code import StyleCode
 
 Precision: TypeAlias = Literal["auto", "fp32", "bf16", "fp16"]

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from styleaug._checks import check_choice, check_positive
-from styleaug.encoders import build_encoder
+from styleaug.features.encoders import build_encoder
 from styleaug.stylizers.adain_network import adain_to, build_decoder, feature_moments
 
 _VGG = {"relu4_1": ("relu5_1", (512, 512), 8), "relu3_1": ("pool3", (256, 256), 4)}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from styleaug.colorspace import lab_to_rgb, rgb_to_lab
 from styleaug.functional import channel_moments
+from styleaug.images.colorspace import lab_to_rgb, rgb_to_lab
 from styleaug.stylizers.base import ColorStylizer, Maps
 
 _MIN_LAB_STD = 0.4

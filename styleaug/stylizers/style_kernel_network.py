@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from styleaug._checks import check_choice, check_positive
-from styleaug.encoders import build_encoder
+from styleaug.features.encoders import build_encoder
 from styleaug.stylizers.rast_network import normalised
 from styleaug.stylizers.style_kernel_attention import GATES, Gate, align
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from styleaug._checks import check_choice
-from styleaug.stylizers._resizing import Paint, paint_resampled, paint_tiles
-from styleaug.stylizers._vit_engine import Anchor, KeysValues, StylizingViTEngine
-from styleaug.stylizers._vit_weights import check_channels, locate, normalisation, read_network
 from styleaug.stylizers.base import Maps, Precision, Stylizer
-from styleaug.stylizers.stylizing_vit_network import StylizingViTNetwork
+from styleaug.stylizers.vit.engine import Anchor, KeysValues, StylizingViTEngine
+from styleaug.stylizers.vit.network import StylizingViTNetwork
+from styleaug.stylizers.vit.resizing import Paint, paint_resampled, paint_tiles
+from styleaug.stylizers.vit.weights import check_channels, locate, normalisation, read_network
 from styleaug.weights import weights_digest
 
 Resize: TypeAlias = Literal["fit", "224", "tile"]
@@ -65,7 +65,7 @@ class StylizingViT(Stylizer):
         are squeezed to a square instead of padded, and results are clamped.
 
     Example:
-        >>> from styleaug.stylizers.stylizing_vit_network import StylizingViTNetwork, ViTConfig
+        >>> from styleaug.stylizers.vit.network import StylizingViTNetwork, ViTConfig
         >>> network = StylizingViTNetwork(ViTConfig(96, 3, depth=2, image_size=64))
         >>> stylizer = StylizingViT(network, mean=(0.7, 0.6, 0.7), std=(0.2, 0.2, 0.2)).freeze()
         >>> code = stylizer.encode_style(torch.rand(4, 3, 80, 100))

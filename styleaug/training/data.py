@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from styleaug._draws import fold_in, id_keys
-from styleaug._files import find_images, read_image
-from styleaug._image import as_batch, to_content
+from styleaug.images.batch import as_batch, to_content
+from styleaug.images.files import find_images, read_image
 
 _MAX_TRIES = 20
 

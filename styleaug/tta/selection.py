@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from styleaug._draws import id_keys, uniforms
-from styleaug.bank import StyleBank
+from styleaug.styles.bank import StyleBank
 
 Select: TypeAlias = (
     Literal["random", "nearest", "farthest"] | Callable[[Tensor, StyleBank, int], Tensor]

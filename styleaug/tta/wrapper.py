@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from styleaug._checks import check_choice, check_count, check_probability
-from styleaug._image import as_batch, to_content
 from styleaug.adapters._volume import Layout, stylize_array
-from styleaug.bank import StyleBank
-from styleaug.medoids import color_statistics
+from styleaug.images.batch import as_batch, to_content
 from styleaug.params import StyleParams
+from styleaug.styles.bank import StyleBank
+from styleaug.styles.medoids import color_statistics
 from styleaug.stylizers.base import Stylizer
 from styleaug.transform import StyleTransfer
 from styleaug.tta.merging import (

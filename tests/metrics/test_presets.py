@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from styleaug.encoders import VGGNormalised
+from styleaug.features.encoders import VGGNormalised
 from styleaug.metrics import (
     LPIPS,
     PSNR,

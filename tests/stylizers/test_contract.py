@@ -18,7 +18,7 @@ from styleaug.stylizers.micro_network import MicroNetwork
 from styleaug.stylizers.rast_network import RASTConfig, RASTNetwork
 from styleaug.stylizers.style_kernel_network import StyleKernelConfig, StyleKernelNetwork
 from styleaug.stylizers.stylizing_vit import StylizingViT
-from styleaug.stylizers.stylizing_vit_network import StylizingViTNetwork, ViTConfig
+from styleaug.stylizers.vit.network import StylizingViTNetwork, ViTConfig
 from styleaug.weights import save_tensors
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from styleaug import create_stylizer
-from styleaug._files import read_image
-from styleaug._image import as_batch, to_content
 from styleaug.functional import channel_moments, edge_correlation
+from styleaug.images.batch import as_batch, to_content
+from styleaug.images.files import read_image
 from styleaug.samples import sample_images
 from styleaug.stylizers.micro import PACKAGED
 from styleaug.stylizers.micro_network import (

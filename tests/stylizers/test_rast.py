@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from styleaug import StyleTransfer, create_stylizer
-from styleaug.encoders import VGGNormalised
+from styleaug.features.encoders import VGGNormalised
 from styleaug.stylizers.adain_network import build_decoder
 from styleaug.stylizers.rast_network import RASTConfig, RASTNetwork, Transform
 from styleaug.weights import save_tensors

@@ -10,19 +10,20 @@ import pytest
 import torch
 
 from styleaug import StyleBank, StyleCode, StyleTransfer, create_stylizer
-from styleaug.stylizers import STYLIZERS, _packed_linear
-from styleaug.stylizers._attention import attend
-from styleaug.stylizers._packed_linear import PackedLinear
-from styleaug.stylizers._resizing import paint_tiles, tile_starts
-from styleaug.stylizers._vit_engine import StylizingViTEngine
-from styleaug.stylizers._vit_weights import ALIASES
+from styleaug.stylizers import STYLIZERS
 from styleaug.stylizers.stylizing_vit import StylizingViT
-from styleaug.stylizers.stylizing_vit_network import (
+from styleaug.stylizers.vit import packed_linear
+from styleaug.stylizers.vit.attention import attend
+from styleaug.stylizers.vit.engine import StylizingViTEngine
+from styleaug.stylizers.vit.network import (
     CONFIGS,
     StylizingViTNetwork,
     ViTConfig,
     position_table,
 )
+from styleaug.stylizers.vit.packed_linear import PackedLinear
+from styleaug.stylizers.vit.resizing import paint_tiles, tile_starts
+from styleaug.stylizers.vit.weights import ALIASES
 from styleaug.weights import save_tensors
 
 SMALL = ViTConfig(96, 3, depth=3, image_size=64)
@@ -236,7 +237,7 @@ def test_weights_and_normalisation_are_part_of_the_identity(network):
 @pytest.mark.parametrize("layout", ["onednn", "plain"])
 def test_packed_linear_is_linear(monkeypatch, dtype, layout):
     if layout == "plain":
-        monkeypatch.setattr(_packed_linear, "_onednn_layout", lambda weight, bias: None)
+        monkeypatch.setattr(packed_linear, "_onednn_layout", lambda weight, bias: None)
     generator = torch.Generator().manual_seed(0)
     weight, bias, x = (torch.randn(s, generator=generator) for s in ((48, 32), (48,), (3, 5, 32)))
     residual = torch.randn(3, 5, 48, generator=generator)
@@ -255,7 +256,7 @@ def test_packed_linear_is_linear(monkeypatch, dtype, layout):
 
 def test_a_layout_that_computes_something_else_is_not_used(monkeypatch):
     wrong = lambda x, layout, bias, activation, residual: torch.zeros(2, 48)  # noqa: E731
-    monkeypatch.setattr(_packed_linear, "_onednn_linear", wrong)
+    monkeypatch.setattr(packed_linear, "_onednn_linear", wrong)
     assert PackedLinear(torch.randn(48, 32), None).layout is None
 
 

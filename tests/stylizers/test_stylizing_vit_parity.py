@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from styleaug.stylizers._vit_engine import StylizingViTEngine
-from styleaug.stylizers.stylizing_vit_network import CONFIGS, StylizingViTNetwork
+from styleaug.stylizers.vit.engine import StylizingViTEngine
+from styleaug.stylizers.vit.network import CONFIGS, StylizingViTNetwork
 
 reference = pytest.importorskip("stylizing_vit", reason="pip install 'styleaug[test]'")
 

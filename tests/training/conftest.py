@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from styleaug.encoders import VGGNormalised
+from styleaug.features.encoders import VGGNormalised
 from styleaug.training import TrainConfig, Trainer
 from styleaug.weights import save_tensors
 

@@ -177,7 +177,7 @@ def test_lpips_is_that_of_torchmetrics(tmp_path):
     from torchmetrics.functional.image.lpips import _LPIPS
 
     from styleaug.features import FeatureExtractor
-    from styleaug.lpips import LAYERS, lpips_heads, lpips_loss
+    from styleaug.features.lpips import LAYERS, lpips_heads, lpips_loss
     from styleaug.weights import save_tensors
 
     theirs = _LPIPS(pretrained=True, net="vgg", pnet_rand=True).eval()

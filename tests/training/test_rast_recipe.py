@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from styleaug import create_stylizer
-from styleaug._image import as_batch, to_content
 from styleaug.features import FeatureExtractor
+from styleaug.images.batch import as_batch, to_content
 from styleaug.training import TrainConfig
 from styleaug.training.losses import style_loss
 from styleaug.training.recipes import rast

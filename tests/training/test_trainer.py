@@ -364,7 +364,7 @@ def test_a_discriminator_is_updated_at_the_recipes_ratio(material, tmp_path, mon
 
 def test_stylizing_vit_is_trained_and_loads_with_its_constants(material, tmp_path, monkeypatch):
     from styleaug import StyleTransfer
-    from styleaug.stylizers.stylizing_vit_network import CONFIGS, ViTConfig
+    from styleaug.stylizers.vit.network import CONFIGS, ViTConfig
     from styleaug.training.recipes import stylizing_vit
 
     small = {**CONFIGS, "tiny": ViTConfig(192, 3, depth=12)}

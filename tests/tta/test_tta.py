@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from styleaug import StyleBank, StyleTransfer, create_stylizer
-from styleaug.medoids import color_statistics
+from styleaug.styles.medoids import color_statistics
 from styleaug.tta import KeepsEdges, KeepsStructure, Restores, StyleTTA
 from styleaug.tta.merging import merge_views
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from styleaug.encoders import OWN_VGG
+from styleaug.features.encoders import OWN_VGG
 from styleaug.stylex.encoder import StyleX
 from styleaug.stylizers.adain_network import AdaINConfig, AdaINNetwork, adain_to, feature_moments
 from styleaug.training.config import TrainConfig

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from styleaug.encoders import OWN_VGG, VGGNormalised, load_own_vgg
 from styleaug.features import FeatureExtractor
+from styleaug.features.encoders import OWN_VGG, VGGNormalised, load_own_vgg
 
 
 def load_encoder(encoder: nn.Module, backbone: str, layers: Sequence[str], weights: str) -> None:
     """Load a frozen encoder.
 
     Args:
-        encoder: What `styleaug.encoders.build_encoder` returned.
+        encoder: What `styleaug.features.encoders.build_encoder` returned.
         backbone: Its name.
         layers: Its maps.
         weights: A file; empty downloads torchvision's.

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from styleaug._checks import check_choice
-from styleaug.lpips import LAYERS as LPIPS_LAYERS
-from styleaug.lpips import lpips_heads, lpips_loss
+from styleaug.features.lpips import LAYERS as LPIPS_LAYERS
+from styleaug.features.lpips import lpips_heads, lpips_loss
 from styleaug.stylizers.rast_network import RASTConfig, RASTNetwork
 from styleaug.training.config import TrainConfig
 from styleaug.training.contrastive import ProjectionHead, info_nce_loss, pairs_with_partners

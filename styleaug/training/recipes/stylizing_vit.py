@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from styleaug.features import IMAGENET_MEAN, IMAGENET_STD, FeatureExtractor
-from styleaug.stylizers.stylizing_vit_network import CONFIGS, StylizingViTNetwork
+from styleaug.stylizers.vit.network import CONFIGS, StylizingViTNetwork
 from styleaug.training.config import TrainConfig
 from styleaug.training.losses import anatomy_loss, content_loss, identity_loss, style_loss
 from styleaug.training.recipes.base import Phase, Recipe

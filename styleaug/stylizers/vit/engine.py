@@ -1,6 +1,6 @@
 """Stylizing ViT for inference: the style stream once per style, the content stream once per image.
 
-Same function as `stylizing_vit_network`, rearranged by exact identities:
+Same function as `StylizingViTNetwork`, rearranged by exact identities:
 
 * Keys and values of the stylization come from the style stream alone, so they are computed when
   a style is encoded. They are those of the style stream's own self attention.
@@ -22,15 +22,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from styleaug.stylizers._attention import attend
-from styleaug.stylizers._packed_linear import PackedLinear
-from styleaug.stylizers.stylizing_vit_network import (
+from styleaug.stylizers.vit.attention import attend
+from styleaug.stylizers.vit.network import (
     NORM_EPS,
     Block,
     StylizingViTNetwork,
     position_table,
     tokens_to_pixels,
 )
+from styleaug.stylizers.vit.packed_linear import PackedLinear
 
 
 class KeysValues(NamedTuple):

@@ -1,4 +1,4 @@
-"""The only file that knows layouts, data types and ranges.
+"""Layouts, data types and ranges of arrays, tensors and PIL images.
 
 An image of any kind becomes a batch ``(B, C, H, W)`` in its own data type (`as_batch`); rows of it
 become the library's tensor, float32 RGB in [0, 1] (`to_content`), and come back (`from_content`).
@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from styleaug._checks import check_images, check_unit_range
+from styleaug.images.checks import check_images, check_unit_range
 
 AnyImage: TypeAlias = "Tensor | np.ndarray | Image.Image"
 

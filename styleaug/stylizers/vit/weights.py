@@ -9,7 +9,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from styleaug.stylizers.stylizing_vit_network import CONFIGS, StylizingViTNetwork, ViTConfig
+from styleaug.stylizers.vit.network import CONFIGS, StylizingViTNetwork, ViTConfig
 from styleaug.weights import (
     LocatedWeights,
     Weights,

@@ -9,8 +9,8 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from styleaug._image import AnyImage, as_batch, to_content
-from styleaug.medoids import find_medoids
+from styleaug.images.batch import AnyImage, as_batch, to_content
+from styleaug.styles.medoids import find_medoids
 
 Describe = Callable[[Tensor], Tensor]
 """Turns images ``(B, 3, H, W)`` in [0, 1] into vectors ``(B, K)``."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from styleaug.colorspace import rgb_to_lab
 from styleaug.functional import channel_moments
+from styleaug.images.colorspace import rgb_to_lab
 
 SAMPLE = 2048
 """Most vectors that medoids are searched among at once: their distances take 16 MB."""

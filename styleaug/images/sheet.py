@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from styleaug._image import AnyImage, as_batch, to_content
+from styleaug.images.batch import AnyImage, as_batch, to_content
 
 _MARGIN = 6
 _LABEL = 18

@@ -12,11 +12,11 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from styleaug._files import find_images, read_image
-from styleaug._image import AnyImage, as_batch, to_content
-from styleaug.medoids import color_statistics
-from styleaug.picking import DatasetImages, Describe, describe_image, pick_rows
-from styleaug.sheet import contact_sheet, to_picture
+from styleaug.images.batch import AnyImage, as_batch, to_content
+from styleaug.images.files import find_images, read_image
+from styleaug.images.sheet import contact_sheet, to_picture
+from styleaug.styles.medoids import color_statistics
+from styleaug.styles.picking import DatasetImages, Describe, describe_image, pick_rows
 from styleaug.stylizers import create_stylizer
 from styleaug.stylizers.base import Stylizer
 from styleaug.stylizers.code import StyleCode

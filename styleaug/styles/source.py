@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from styleaug._checks import check_choice
-from styleaug._image import AnyImage, take_rows, to_content
-from styleaug.bank import StyleBank
+from styleaug.images.batch import AnyImage, take_rows, to_content
+from styleaug.styles.bank import StyleBank
 from styleaug.stylizers.base import Stylizer
 from styleaug.stylizers.code import StyleCode
 

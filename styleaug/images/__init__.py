@@ -1,0 +1,21 @@
+"""Where pixels come in and go out: arrays and tensors, files, colour spaces, contact sheets."""
+
+from styleaug.images.batch import AnyImage, as_batch, from_content, to_content
+from styleaug.images.colorspace import lab_to_rgb, rgb_to_lab
+from styleaug.images.files import ImageFile, find_images, read_image, write_image
+from styleaug.images.sheet import contact_sheet, to_picture
+
+__all__ = [
+    "AnyImage",
+    "ImageFile",
+    "as_batch",
+    "contact_sheet",
+    "find_images",
+    "from_content",
+    "lab_to_rgb",
+    "read_image",
+    "rgb_to_lab",
+    "to_content",
+    "to_picture",
+    "write_image",
+]

@@ -1,0 +1,189 @@
+"""Image files: found, read and written so that name, size, bit depth and channels stay."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import png
+import tifffile
+from PIL import Image
+
+from styleaug._files import replacing
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+"""Image files that a folder is searched for."""
+
+_DIRECT_MODES = ("L", "RGB", "RGBA", "LA", "I;16")
+_CONVERTED_MODES = {"1": "L", "P": "RGB", "PA": "RGBA"}
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image and what is needed to write another of its kind.
+
+    Attributes:
+        pixels: uint8 or uint16 ``(H, W)`` grey, ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA.
+        format: "PNG", "JPEG", "TIFF" or "BMP".
+        has_grey_opacity: Whether the file is grey with opacity; its pixels are RGBA here.
+        info: Colour profile, EXIF and resolution to carry over.
+    """
+
+    pixels: np.ndarray
+    format: str
+    has_grey_opacity: bool = False
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+def find_images(paths: Sequence[str | Path]) -> list[Path]:
+    """Return the image files that paths stand for, in a fixed order.
+
+    Args:
+        paths: Files, folders (searched with their subfolders) or glob patterns.
+
+    Raises:
+        FileNotFoundError: If a path does not exist or a pattern matches nothing.
+        ValueError: If there is no path, or a folder holds no image.
+    """
+    if not paths:
+        raise ValueError(f"paths must hold at least one file or folder, got {list(paths)}.")
+    return [file for path in paths for file, _ in find_named(path)]
+
+
+def find_named(path: str | Path) -> list[tuple[Path, Path]]:
+    """Return the image files of one path, each with its name relative to the folder given.
+
+    Raises:
+        FileNotFoundError: If the path does not exist or the pattern matches nothing.
+        ValueError: If a folder holds no image.
+    """
+    root = Path(path)
+    if root.is_dir():
+        files = sorted(file for file in root.rglob("*") if _is_image(file))
+        if not files:
+            raise ValueError(f"folder must hold images {SUFFIXES}, {str(path)!r} holds none.")
+        return [(file, file.relative_to(root)) for file in files]
+    if root.exists():
+        return [(root, Path(root.name))]
+    matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207
+    files = [match for match in matches if match.is_file()]
+    if not files:
+        raise FileNotFoundError(f"no such file or folder, and no match: {str(path)!r}.")
+    return [(file, Path(file.name)) for file in files]
+
+
+def read_image(path: str | Path) -> ImageFile:
+    """Read a PNG, JPEG, TIFF or BMP file of 8 or 16 bits.
+
+    Palettes become RGB or RGBA, bilevel images become grey. Rotation flags are kept, not applied.
+
+    Raises:
+        OSError: If the file cannot be read or is damaged.
+        ValueError: If it is an image of another kind; the message says which.
+    """
+    try:
+        with Image.open(path) as image:
+            return _read_opened(image, Path(path))
+    except (SyntaxError, png.Error, tifffile.TiffFileError, Image.DecompressionBombError) as error:
+        raise OSError(f"cannot read {str(path)!r}: {error}") from error
+
+
+def write_image(path: str | Path, pixels: np.ndarray, like: ImageFile) -> None:
+    """Write pixels as a file of the kind of ``like``, atomically; folders are made.
+
+    Args:
+        path: Where to; an existing file is replaced.
+        pixels: In the data type and channels of ``like.pixels``, of any size.
+        like: The file whose format, depth, opacity and colour profile to keep.
+    """
+    if like.has_grey_opacity:
+        grey = pixels[..., :3].mean(axis=-1).round().astype(pixels.dtype)
+        pixels = np.stack([grey, pixels[..., 3]], axis=-1)
+    with replacing(Path(path)) as temporary:
+        _encode(temporary, np.ascontiguousarray(pixels), like)
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
+
+
+def _read_opened(image: Image.Image, path: Path) -> ImageFile:
+    if image.format not in ("PNG", "JPEG", "TIFF", "BMP"):
+        raise ValueError(f"{str(path)!r} must be PNG, JPEG, TIFF or BMP, got {image.format}.")
+    if getattr(image, "n_frames", 1) > 1:
+        frames = getattr(image, "n_frames", 1)
+        raise ValueError(f"{str(path)!r} must hold one image, got {frames}. Split it first.")
+    keep = ("icc_profile", "exif", "dpi")
+    info = {key: image.info[key] for key in keep if image.info.get(key)}
+    pixels = _sixteen_bit_color(image, path)
+    if pixels is None:
+        pixels = _pillow_pixels(image, path)
+    grey_opacity = pixels.ndim == 3 and pixels.shape[2] == 2
+    if grey_opacity:
+        pixels = pixels[..., [0, 0, 0, 1]]
+    return ImageFile(pixels, str(image.format), grey_opacity, info)
+
+
+def _sixteen_bit_color(image: Image.Image, path: Path) -> np.ndarray | None:
+    """Return the pixels of files that Pillow would cut to 8 bits; None for all others."""
+    if image.format == "PNG" and path.read_bytes()[24:25] == b"\x10" and image.mode != "I;16":
+        return _deep_png_pixels(path)
+    if image.format == "TIFF":
+        bits = getattr(image, "tag_v2", {}).get(258, (8,))
+        if len(bits) > 1 and max(bits) > 8:
+            return _tiff_pixels(path)
+    return None
+
+
+def _deep_png_pixels(path: Path) -> np.ndarray:
+    with path.open("rb") as file:
+        width, height, rows, header = png.Reader(file=file).read()
+        flat = np.vstack([np.asarray(row, dtype=np.uint16) for row in rows])
+    return flat.reshape(height, width, header["planes"])
+
+
+def _tiff_pixels(path: Path) -> np.ndarray:
+    pixels = tifffile.imread(path)
+    if pixels.ndim == 3 and pixels.shape[0] in (3, 4) and pixels.shape[2] not in (3, 4):
+        pixels = np.moveaxis(pixels, 0, -1)
+    if pixels.dtype != np.uint16 or pixels.ndim != 3 or pixels.shape[2] not in (2, 3, 4):
+        raise ValueError(
+            f"{str(path)!r} must be grey, RGB or RGBA of 8 or 16 bits, got {pixels.dtype} of shape "
+            f"{pixels.shape}."
+        )
+    return pixels
+
+
+def _pillow_pixels(image: Image.Image, path: Path) -> np.ndarray:
+    mode = image.mode
+    if mode == "P" and "transparency" in image.info:
+        return np.array(image.convert("RGBA"))
+    if mode in _CONVERTED_MODES:
+        return np.array(image.convert(_CONVERTED_MODES[mode]))
+    if mode == "I;16B":
+        return np.array(image).astype(np.uint16)
+    if mode not in _DIRECT_MODES:
+        raise ValueError(
+            f"{str(path)!r} must be grey, RGB or RGBA of 8 or 16 bits, got mode {mode!r}. Convert "
+            "it first."
+        )
+    return np.array(image)
+
+
+def _encode(path: Path, pixels: np.ndarray, like: ImageFile) -> None:
+    deep_color = pixels.dtype == np.uint16 and pixels.ndim == 3
+    if deep_color and like.format == "PNG":
+        modes = {2: "LA;16", 3: "RGB;16", 4: "RGBA;16"}
+        png.from_array(pixels.reshape(len(pixels), -1), modes[pixels.shape[2]]).save(str(path))
+    elif deep_color:
+        photometric = "minisblack" if pixels.shape[2] == 2 else "rgb"
+        tifffile.imwrite(path, pixels, photometric=photometric, compression="zlib")
+    else:
+        options: dict[str, Any] = dict(like.info)
+        if like.format == "JPEG":
+            options |= {"quality": 95, "subsampling": 0}
+        Image.fromarray(pixels).save(path, format=like.format, **options)

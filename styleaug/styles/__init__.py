@@ -1,0 +1,15 @@
+"""Where styles come from and are kept: banks, batches, and which images stand for many."""
+
+from styleaug.styles.bank import StyleBank
+from styleaug.styles.medoids import color_statistics, find_medoids
+from styleaug.styles.source import BatchStyles, Styles, StyleSource, as_style_source
+
+__all__ = [
+    "BatchStyles",
+    "StyleBank",
+    "StyleSource",
+    "Styles",
+    "as_style_source",
+    "color_statistics",
+    "find_medoids",
+]
