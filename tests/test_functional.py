@@ -120,3 +120,54 @@ def test_blend_ends_are_the_images():
 def test_colour_spaces_can_be_trained_through(convert):
     image = _random(0, 1, 3, 4, 4).double() * (60.0 if convert is lab_to_rgb else 1.0)
     assert torch.autograd.gradcheck(convert, image.requires_grad_())
+
+
+@pytest.mark.parametrize("level", [0.0, 0.1, 0.3, 0.7, 1.0])
+def test_flat_images_have_moments_with_a_slope(level):
+    image = torch.full((1, 3, 37, 41), level, requires_grad=True)
+    mean, std = SF.channel_moments(image)
+    assert torch.allclose(mean, torch.full_like(mean, level))
+    assert (std < 1e-3).all()
+    std.sum().backward()
+    assert torch.isfinite(image.grad).all()
+
+
+def test_match_color_stays_in_the_unit_cube():
+    image = _random(0, 1, 3, 40, 40)
+    image[..., :3, :3] = 1.0  # a highlight, which the map of the colours carries past white
+    reference = 0.8 + 0.2 * _random(1, 1, 3, 40, 40)
+    matched = SF.match_color(0.2 * image + 0.8 * image**4, reference)
+    assert matched.max() == 1.0
+    dark = SF.match_color(1.0 - (0.2 * image + 0.8 * image**4), 0.2 * _random(1, 1, 3, 40, 40))
+    assert dark.min() == 0.0
+
+
+def test_edges_are_those_of_float32_under_autocast():
+    image = _random(0, 2, 3, 24, 24) * 0.01 + 0.5
+    outside = SF.sobel_magnitude(image)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = SF.sobel_magnitude(image)
+        correlation = SF.edge_correlation(image, image)
+    assert inside.dtype == torch.float32
+    assert torch.equal(inside, outside)
+    assert torch.allclose(correlation, torch.ones(2))
+
+
+def _with_edges_of(seed, strength):
+    """Return noise whose Sobel magnitudes deviate from their mean by ``strength``."""
+    noise = _random(seed, 1, 3, 64, 64)
+    return 0.5 + (noise - 0.5) * strength / SF.sobel_magnitude(noise).std(correction=0)
+
+
+def test_edges_below_a_thousandth_are_none():
+    below, above = ([_with_edges_of(seed, s) for seed in (0, 1)] for s in (0.9e-3, 1.1e-3))
+    assert SF.edge_correlation(*below) == 1.0
+    assert SF.edge_correlation(*above).abs() < 0.2
+    assert SF.edge_correlation(above[0], above[0]) > 0.99
+
+
+def test_edges_of_one_image_alone_do_not_correlate():
+    flat, noise = torch.full((1, 3, 64, 64), 0.4), _with_edges_of(0, 0.1)
+    assert SF.edge_correlation(flat, flat) == 1.0
+    assert SF.edge_correlation(noise, flat).abs() < 1e-3
+    assert SF.edge_correlation(flat, noise).abs() < 1e-3
