@@ -1,14 +1,21 @@
-"""The command line: arguments in, exit status out."""
+"""The command line: arguments in, exit status out.
+
+What does the work, PyTorch first of all, is imported once a command runs, so that help is quick.
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 
-from rich.console import Console
-
-from styleaug.commands import bank, demo, evaluate, stylize, table, train, tta
+from styleaug import __version__
+from styleaug.commands import arguments as given
 
 EPILOG = """examples:
   styleaug demo
@@ -24,58 +31,59 @@ class Command:
     Attributes:
         summary: One line of help.
         add_arguments: Declares its arguments.
-        run: Does the work; returns the exit status.
+        work: ``module:function`` of `styleaug.commands`, which gets the options and a console and
+            returns the exit status.
         epilog: Examples.
     """
 
     summary: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace, Console], int]
+    work: str
     epilog: str
 
 
 COMMANDS = {
     "stylize": Command(
         "repaint image files, each in a style that is drawn for it",
-        stylize.add_stylize_arguments,
-        stylize.run_stylize,
-        stylize.EPILOG,
+        given.add_stylize_arguments,
+        "stylize:run_stylize",
+        given.STYLIZE_EXAMPLES,
     ),
     "list": Command(
-        "show the stylizers and their weights",
-        table.add_list_arguments,
-        table.run_list,
-        table.EPILOG,
+        "show the stylizers, or one of them with its weights",
+        given.add_list_arguments,
+        "table:run_list",
+        given.LIST_EXAMPLES,
     ),
     "demo": Command(
         "stylize the sample images that ship with the package",
-        demo.add_demo_arguments,
-        demo.run_demo,
-        demo.EPILOG,
+        given.add_demo_arguments,
+        "demo:run_demo",
+        given.DEMO_EXAMPLES,
     ),
     "train": Command(
         "build the weights of a stylizer from folders of images",
-        train.add_train_arguments,
-        train.run_train,
-        train.EPILOG,
+        given.add_train_arguments,
+        "train:run_train",
+        given.TRAIN_EXAMPLES,
     ),
     "bank": Command(
         "encode style images once, for many runs",
-        bank.add_bank_arguments,
-        bank.run_bank,
-        bank.EPILOG,
+        given.add_bank_arguments,
+        "bank:run_bank",
+        given.BANK_EXAMPLES,
     ),
     "tta": Command(
         "predict image files under several styles, with a saved model",
-        tta.add_tta_arguments,
-        tta.run_tta,
-        tta.EPILOG,
+        given.add_tta_arguments,
+        "tta:run_tta",
+        given.TTA_EXAMPLES,
     ),
     "evaluate": Command(
         "score stylizers on image files and write a report",
-        evaluate.add_evaluate_arguments,
-        evaluate.run_evaluate,
-        evaluate.EPILOG,
+        given.add_evaluate_arguments,
+        "evaluate:run_evaluate",
+        given.EVALUATE_EXAMPLES,
     ),
 }
 
@@ -86,6 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "styleaug", description="Style transfer for images.", epilog=EPILOG, formatter_class=raw
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         one = commands.add_parser(
@@ -96,7 +105,7 @@ def build_parser() -> argparse.ArgumentParser:
             formatter_class=raw,
         )
         command.add_arguments(one)
-        one.set_defaults(run=command.run)
+        one.set_defaults(work=command.work)
     return parser
 
 
@@ -107,12 +116,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words of the command line; None takes those of the process.
 
     Returns:
-        0 if all went well, 1 if some files could not be read, 2 if an argument is wrong.
+        0 if all went well, 1 if some files could not be read, 2 if an argument is wrong, 130 if it
+        was interrupted.
     """
     options = build_parser().parse_args(arguments)
+    from rich.console import Console
+
     console = Console(stderr=True)
     try:
-        return int(options.run(options, console))
+        with _leaving_on_sigterm():
+            module, _, function = options.work.partition(":")
+            run = getattr(import_module(f"styleaug.commands.{module}"), function)
+            return int(run(options, console))
+    except KeyboardInterrupt:
+        console.print("styleaug: stopped", style="red")
+        return 130
     except (ValueError, TypeError, OSError, ImportError, ArithmeticError) as error:
-        console.print(f"[red]styleaug: {error}[/red]", highlight=False, soft_wrap=True)
+        import_module("styleaug.commands.messages").complain(console, f"styleaug: {error}")
         return 2
+
+
+@contextmanager
+def _leaving_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM unwind the stack, so that no half-written file stays behind; exit status 143."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,7 +1,10 @@
 """The command line on real files: every kind comes back as it was, broken ones are named."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import png
@@ -9,11 +12,15 @@ import pytest
 import tifffile
 from PIL import Image
 
-from styleaug import StyleBank
+from styleaug import StyleBank, __version__, list_stylizers
 from styleaug.cli import main
+from styleaug.commands import arguments
 from styleaug.commands.stylize import parse_alpha, pick_device
 from styleaug.images.files import find_images, read_image, write_image
 from styleaug.samples import sample_images
+from styleaug.stylizers import DEFAULT_STYLIZER, STYLIZERS, base
+from styleaug.training import config
+from styleaug.tta import merging, selection
 
 
 def _array(shape, dtype=np.uint8, seed=0):
@@ -213,11 +220,35 @@ def test_an_empty_folder_is_refused(style, tmp_path, capsys):
     assert "holds none" in capsys.readouterr().err
 
 
-def test_the_table_names_every_stylizer(capsys):
+def test_the_table_fits_eighty_columns_and_cuts_no_name(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    for name in list_stylizers():
+        assert any(line.startswith(f"{name} ") for line in lines), name
+    text = " ".join(lines)
+    assert "…" not in text
+    assert "histogram: not for CT" in text
+    assert "fda: not for CT" in text
+
+
+@pytest.mark.parametrize("name", list_stylizers())
+def test_every_stylizer_has_a_page_with_its_weights(name, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    assert main(["list", name]) == 0
     printed = capsys.readouterr().out
-    for name in ("colorist", "reinhard", "mkl", "histogram", "fda"):
-        assert name in printed
+    words = printed.split()
+    assert words[0] == name
+    for item in STYLIZERS[name].weights:
+        assert item.name in words
+        assert item.repository is None or item.repository in words
+    assert all(word in words for word in STYLIZERS[name].source.split())
+
+
+def test_a_page_that_is_not_there(capsys):
+    assert main(["list", "nope"]) == 2
+    assert "NAME must be one of" in capsys.readouterr().err
 
 
 def test_the_demo_runs_as_a_program(tmp_path):
@@ -264,3 +295,78 @@ def test_files_with_several_images_are_refused(tmp_path):
     pages[0].save(path, save_all=True, append_images=pages[1:])
     with pytest.raises(ValueError, match="must hold one image, got 2"):
         read_image(path)
+
+
+HEAVY = ("torch", "numpy", "PIL", "rich.console")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--version"], ["--help"], *([name, "--help"] for name in ("stylize", "train", "tta"))],
+)
+def test_help_and_version_import_nothing_that_takes_time(words):
+    code = f"""
+import sys
+from styleaug.cli import main
+try:
+    main({words!r})
+except SystemExit as stop:
+    print([name for name in {HEAVY!r} if name in sys.modules], stop.code)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[] 0"
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out.strip() == f"styleaug {__version__}"
+
+
+def test_choices_are_those_of_the_library():
+    assert arguments.STYLIZER == DEFAULT_STYLIZER
+    assert arguments.PRECISIONS == base.PRECISIONS
+    assert arguments.TRAINING_PRECISIONS == config.PRECISIONS
+    assert arguments.SELECTS == selection.SELECTS
+    assert arguments.MERGES == merging.MERGES
+    assert arguments.ACTIVATIONS == merging.ACTIVATIONS
+
+
+@pytest.mark.parametrize(
+    ("sign", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
+)
+def test_a_signal_ends_the_run_without_a_traceback(folder, style, tmp_path, sign, status):
+    for index in range(200):
+        Image.fromarray(_array((64, 64, 3))).save(folder / f"tile_{index:03}.png")
+    out = tmp_path / "out"
+    words = ["stylize", str(folder), "--style", str(style), "--stylizer", "mkl", "-o", str(out)]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "styleaug", *words, "--batch-size", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    while run.poll() is None and not list(out.glob("*.png")):
+        time.sleep(0.01)
+    run.send_signal(sign)
+    printed, _ = run.communicate(timeout=60)
+    assert run.returncode == status, printed
+    assert "Traceback" not in printed
+    assert not list(out.rglob(".*"))
+    assert len(list(out.rglob("*.*"))) < 210
+
+
+def test_brackets_in_names_are_no_markup(style, tmp_path, capsys):
+    folder, out = tmp_path / "a[" / "b]", tmp_path / "c[" / "d]"
+    folder.mkdir(parents=True)
+    Image.fromarray(_array((40, 50, 3))).save(folder / "tile[red].png")
+    (folder / "z.png").write_text("no image")
+    words = ["stylize", str(folder), "--style", str(style), "--stylizer", "colorist"]
+    assert main([*words, "-o", str(out)]) == 1
+    printed = capsys.readouterr().err
+    assert str(folder / "z.png") in printed
+    assert str(out) in printed
+    assert [path.name for path in out.iterdir()] == ["tile[red].png"]
+    assert main([*words, "-o", str(out)]) == 2
+    assert str(out / "tile[red].png") in capsys.readouterr().err

@@ -7,27 +7,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from styleaug.commands.messages import say
 from styleaug.commands.painting import encode_styles
-from styleaug.commands.stylize import add_stylizer_arguments, pick_device, progress_bar
+from styleaug.commands.stylize import pick_device, progress_bar
 from styleaug.images.files import find_images
 from styleaug.styles.medoids import find_medoids
 from styleaug.stylizers import create_stylizer
-
-EPILOG = """examples:
-  styleaug bank training_images/ -o bank.safetensors
-  styleaug bank lab_a/ lab_b/ --count 32 --stylizer reinhard -o bank.safetensors
-"""
-
-
-def add_bank_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of ``styleaug bank``."""
-    add = parser.add_argument
-    add("style", nargs="+", metavar="STYLE", help="style files, folders or glob patterns")
-    add("-o", "--output", required=True, metavar="FILE", help="the .safetensors file to write")
-    add("--count", type=int, metavar="N", help="keep the N styles that stand for all (medoids)")
-    add("--weights", help="weights of the stylizer: a name, a file or hf:owner/name@revision")
-    add("--overwrite", action="store_true", help="replace an existing bank")
-    add_stylizer_arguments(parser)
 
 
 def run_bank(options: argparse.Namespace, console: Console) -> int:
@@ -50,5 +35,5 @@ def run_bank(options: argparse.Namespace, console: Console) -> int:
         bank = bank[find_medoids(bank.statistics, min(options.count, len(bank)))]
     out.parent.mkdir(parents=True, exist_ok=True)
     bank.save(out)
-    console.print(f"{len(bank)} styles, written to {out.resolve()}", soft_wrap=True)
+    say(console, f"{len(bank)} styles, written to {out.resolve()}")
     return 1 if broken else 0

@@ -7,23 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from styleaug.commands.stylize import add_stylizer_arguments, run_stylize
+from styleaug.commands.messages import say
+from styleaug.commands.stylize import run_stylize
 from styleaug.samples import sample_images
 
-EPILOG = """examples:
-  styleaug demo
-  styleaug demo --stylizer mkl -o mkl-demo
-"""
-
 _STYLES = ("nuclei-pink", "nuclei-purple-on-purple", "skin-vignette", "skin-cool")
-
-
-def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of ``styleaug demo``."""
-    add = parser.add_argument
-    add("-o", "--output", default="styleaug-demo", metavar="DIR", help="folder (%(default)s)")
-    add("--alpha", default="1.0", help="strength in [0, 1] (default 1.0)")
-    add_stylizer_arguments(parser)
 
 
 def run_demo(options: argparse.Namespace, console: Console) -> int:
@@ -48,7 +36,5 @@ def run_demo(options: argparse.Namespace, console: Console) -> int:
         ),
         console,
     )
-    console.print(
-        f"Contact sheet, contents down and styles across: {grid.resolve()}", soft_wrap=True
-    )
+    say(console, f"Contact sheet, contents down and styles across: {grid.resolve()}")
     return status

@@ -14,37 +14,17 @@ from typing import Any
 
 from PIL import Image
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from styleaug._files import write_text
+from styleaug.commands.messages import complain, say
 from styleaug.commands.stylize import progress_bar
 from styleaug.images.sheet import contact_sheet, to_picture
 from styleaug.stylizers import STYLIZERS, create_stylizer
 from styleaug.stylizers.base import ColorStylizer, Stylizer
 
-EPILOG = """examples:
-  styleaug evaluate --content scans/ --style lab_a/ -o report
-  styleaug evaluate --content scans/ --style lab_a/ --stylizer micro stylizing-vit-tiny -o report
-  styleaug evaluate --content scans/ --style lab_a/ --stylized stylized/ -o report
-  styleaug evaluate --content scans/ --style lab_a/ --metrics ssim edges style \\
-      --features vgg19=vgg19.safetensors -o report
-"""
 _SHOWN = 6
-
-
-def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of ``styleaug evaluate``."""
-    add = parser.add_argument
-    add("--content", nargs="+", required=True, metavar="PATH", help="files, folders, patterns")
-    add("--style", nargs="+", required=True, metavar="PATH", help="files, folders, patterns")
-    add("--stylizer", nargs="+", default=["micro"], metavar="NAME", help="beside colour (micro)")
-    add("--weights", metavar="W", help="weights of the only stylizer that is named")
-    add("--stylized", metavar="DIR", help="images made elsewhere, under the contents' names")
-    add("--metrics", nargs="+", metavar="NAME", help="ssim psnr edges color restored drift ...")
-    add("--features", nargs="+", default=[], metavar="NAME=FILE", help="weights of a backbone")
-    add("--size", type=int, default=256, metavar="N", help="longest side of the images (256)")
-    add("--seed", type=int, default=0, metavar="N", help="seed of the drawn styles (0)")
-    add("-o", "--output", required=True, metavar="DIR", help="folder of the report")
 
 
 def run_evaluate(options: argparse.Namespace, console: Console) -> int:
@@ -85,14 +65,14 @@ def run_evaluate(options: argparse.Namespace, console: Console) -> int:
                 advance=partial(progress.advance, task),
             )
     for pair_name, message in broken.items():
-        console.print(f"[red]skipped[/red] {pair_name}: {message}", soft_wrap=True)
+        complain(console, f"skipped {pair_name}: {message}")
     if not any(found.values()):
         raise ValueError("--content must hold an image that can be read with its style.")
     table = {name: scoring.summary(rows) for name, rows in found.items() if rows}
     whole = [pair for pair in pairs if all(pair.name in rows for rows in found.values() if rows)]
     _write(options, folder, evaluation, scoring, table, found, whole, sources)
     console.print(_terminal(table, evaluation.MEASURES))
-    console.print(f"{len(pairs)} pairs, written to {folder.resolve()}", soft_wrap=True)
+    say(console, f"{len(pairs)} pairs, written to {folder.resolve()}")
     return 1 if broken else 0
 
 
@@ -181,7 +161,7 @@ def _terminal(table: Mapping[str, Any], measures: Mapping[str, Any]) -> Table:
     )
     for stylizer, columns in table.items():
         cells = (f"{columns[n]['mean']:.4g}" if n in columns else "–" for n in names)
-        shown.add_row(stylizer, *cells)
+        shown.add_row(escape(stylizer), *cells)
     return shown
 
 

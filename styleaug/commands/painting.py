@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from rich.console import Console
 
 from styleaug.commands.jobs import Job
+from styleaug.commands.messages import complain
 from styleaug.images.batch import as_batch
 from styleaug.images.files import ImageFile, read_image, write_image
 from styleaug.styles.bank import StyleBank
@@ -80,7 +81,7 @@ def load(path: Path, console: Console, *, size: int | None = None) -> ImageFile 
         as_batch(file.pixels)
         return file if size is None else _resized(file, size)
     except (OSError, ValueError, TypeError) as error:
-        console.print(f"[red]skipped[/red] {path}: {error}", highlight=False, soft_wrap=True)
+        complain(console, f"skipped {path}: {error}")
         return None
 
 

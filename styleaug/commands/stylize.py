@@ -13,56 +13,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from styleaug._checks import check_device
 from styleaug.commands.jobs import Job, check_targets, plan_jobs, style_names, this_rank
+from styleaug.commands.messages import complain, say
 from styleaug.commands.painting import Painter, encode_styles, load
 from styleaug.images.files import find_images
 from styleaug.images.sheet import contact_sheet, to_picture
 from styleaug.styles.bank import StyleBank
-from styleaug.stylizers import DEFAULT_STYLIZER, create_stylizer
+from styleaug.stylizers import create_stylizer
 from styleaug.transform import StyleTransfer
 
 _GRID_LIMIT = 8
-
-EPILOG = """examples:
-  styleaug stylize scans/ --style reference.png -o stylized/
-  styleaug stylize 'slides/*.tif' --style lab_a/ lab_b/ --alpha 0.3:1.0 --seed 1 -o out/
-  styleaug stylize scans/ --style lab_a/ --each-style --grid grid.png -o out/
-  torchrun --nproc-per-node 4 -m styleaug stylize scans/ --style lab_a/ -o out/ --skip-existing
-"""
-
-
-def add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of ``styleaug stylize``."""
-    add = parser.add_argument
-    add("content", nargs="+", metavar="CONTENT", help="files, folders or glob patterns to repaint")
-    add("--style", nargs="+", required=True, metavar="STYLE", help="style files, folders, patterns")
-    add("--weights", help="weights of the stylizer: a name, a file or hf:owner/name@revision")
-    add("--alpha", default="1.0", help="strength in [0, 1], or a range LOW:HIGH (default 1.0)")
-    add("-o", "--output", default="stylized", metavar="DIR", help="output folder (stylized)")
-    add("--grid", metavar="FILE", help="also write a contact sheet of the first 8 x 8")
-    add(
-        "--each-style",
-        action="store_true",
-        help="write every content in every style, to DIR/STYLE/",
-    )
-    add("--size", type=int, metavar="N", help="resize contents to a longest side of N pixels first")
-    add("--batch-size", type=int, default=8, metavar="N", help="most images at once (8)")
-    add("--seed", type=int, default=0, metavar="N", help="seed of the draw of styles (0)")
-    add("--overwrite", action="store_true", help="replace existing outputs")
-    add("--skip-existing", action="store_true", help="leave out contents whose outputs exist")
-    add_stylizer_arguments(parser)
-
-
-def add_stylizer_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments that choose a stylizer and where it runs."""
-    add = parser.add_argument
-    add(
-        "--stylizer",
-        default=DEFAULT_STYLIZER,
-        metavar="NAME",
-        help="see styleaug list (%(default)s)",
-    )
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (auto: cuda if there is one)")
-    add("--precision", default="auto", choices=["auto", "fp32", "bf16", "fp16"])
 
 
 def run_stylize(options: argparse.Namespace, console: Console) -> int:
@@ -137,7 +96,11 @@ def pick_device(name: str) -> str:
 
 def progress_bar(console: Console) -> Progress:
     """Return the progress bar that all commands show."""
-    columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn())
+    columns = (
+        TextColumn("{task.description:>10}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+    )
     return Progress(*columns, TimeRemainingColumn(), console=console)
 
 
@@ -197,7 +160,7 @@ def _report(
 ) -> None:
     seconds = time.perf_counter() - started
     where = Path(output).resolve()
-    console.print(f"{done} images in {seconds:.1f} s, written to {where}", soft_wrap=True)
+    say(console, f"{done} images in {seconds:.1f} s, written to {where}")
     if broken:
         names = ", ".join(str(path) for path in broken[:5])
-        console.print(f"[red]{len(broken)} files could not be read[/red]: {names}", soft_wrap=True)
+        complain(console, f"{len(broken)} files could not be read: {names}")

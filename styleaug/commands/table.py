@@ -1,62 +1,91 @@
-"""``styleaug list``: the table of stylizers and weights."""
+"""``styleaug list``: the stylizers, and the page of one with its weights."""
 
 from __future__ import annotations
 
 import argparse
 import inspect
+import textwrap
+from collections.abc import Iterator
 
 from rich.console import Console
-from rich.table import Column, Table
 
-from styleaug.stylizers import STYLIZERS, StylizerEntry
+from styleaug.commands.messages import say
+from styleaug.stylizers import DEFAULT_STYLIZER, STYLIZERS, StylizerEntry
 from styleaug.weights import Weights
 
-_INPUT = "[0, 1] or 8/16 bit"
-
-EPILOG = """examples:
-  styleaug list
-"""
-
-
-def add_list_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of ``styleaug list``: none."""
+_OWN_OPTIONS = ("weights", "mean", "std", "precision", "max_batch")
+_INPUT = (
+    "Images go in before any Normalize: grey, RGB or RGBA, 8 or 16 bits or floats in [0, 1], sides "
+    "of 32 or more."
+)
 
 
 def run_list(options: argparse.Namespace, console: Console) -> int:
-    """Print the table of stylizers, and of the weights of those that have some."""
+    """Print the table of stylizers, or the page of one.
+
+    Raises:
+        ValueError: If there is no stylizer of that name.
+    """
     console = Console()  # the table is the result: it goes to standard output
-    heads = ("matches", "weights", "input", "licence", "source")
-    table = Table(Column("stylizer", no_wrap=True), *heads, title="Stylizers")
-    for name, entry in STYLIZERS.items():
-        row = (name, entry.summary, _count(entry), _INPUT, entry.licence, entry.source)
-        table.add_row(*row)
-    console.print(table)
-    records = [(name, item) for name, entry in STYLIZERS.items() for item in entry.weights]
-    if records:
-        console.print(_weights_table(records))
-    console.print("Images go in before any Normalize: grey, RGB or RGBA, sides of 32 or more.")
+    lines = _table() if options.stylizer is None else _page(options.stylizer)
+    for line in lines:
+        say(console, _wrapped(line, console.width))
     return 0
 
 
-def _count(entry: StylizerEntry) -> str:
+def _table() -> Iterator[str]:
+    rows = [(name, entry.summary, _weights(entry)) for name, entry in STYLIZERS.items()]
+    heads = ("STYLIZER", "MATCHES", "WEIGHTS")
+    widths = [max(len(row[column]) for row in [heads, *rows]) for column in (0, 1)]
+    for name, summary, weights in [heads, *rows]:
+        yield f"{name:{widths[0]}}  {summary:{widths[1]}}  {weights}"
+    yield ""
+    for name, entry in STYLIZERS.items():
+        if entry.caution:
+            yield f"{name}: {entry.caution}"
+    yield f"{DEFAULT_STYLIZER} is the default. Source, licence and weights: styleaug list NAME"
+    yield _INPUT
+
+
+def _page(name: str) -> Iterator[str]:
+    if name not in STYLIZERS:
+        raise ValueError(f"NAME must be one of {list(STYLIZERS)}, got {name!r}.")
+    entry = STYLIZERS[name]
+    accepted = inspect.signature(entry.build).parameters
+    own = [key for key in accepted if key not in (*_OWN_OPTIONS, *entry.options)]
+    yield name
+    yield f"  matches   {entry.summary}"
+    yield f"  source    {entry.source}"
+    yield f"  licence   {entry.licence}"
+    if own:
+        yield f"  options   {', '.join(own)}"
+    if entry.caution:
+        yield f"  caution   {entry.caution}"
+    yield f"  weights   {_weights(entry)}"
+    for item in entry.weights:
+        yield from _record(item)
+
+
+def _record(item: Weights) -> Iterator[str]:
+    size = f"{item.size / 1e6:.1f} MB, " if item.size else ""
+    yield ""
+    yield f"  --weights {item.name}"
+    yield f"            {item.data}"
+    yield f"            {size}{item.licence}, from {item.repository or 'this package'}"
+
+
+def _weights(entry: StylizerEntry) -> str:
+    """Return where the weights come from, in at most ten letters."""
     if entry.weights:
-        return str(len(entry.weights))
+        packaged = all(item.repository is None for item in entry.weights)
+        return "in package" if packaged else f"{len(entry.weights)} sets"
     takes_weights = "weights" in inspect.signature(entry.build).parameters
-    return "your own" if takes_weights else "none needed"
+    return "your own" if takes_weights else "none"
 
 
-def _weights_table(records: list[tuple[str, Weights]]) -> Table:
-    table = Table(
-        Column("stylizer", no_wrap=True),
-        "weights",
-        "size",
-        "licence",
-        "trained on",
-        "from",
-        title="Weights",
+def _wrapped(line: str, width: int) -> str:
+    """Return a line in lines of the terminal's width; names stay whole, to be copied."""
+    indent = " " * 12 if line.startswith("  ") else ""
+    return textwrap.fill(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
-    for name, item in records:
-        size = f"{item.size / 1e6:.1f} MB" if item.size else "?"
-        origin = item.repository or "this package"
-        table.add_row(name, item.name, size, item.licence, item.data, origin)
-    return table

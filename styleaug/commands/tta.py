@@ -16,6 +16,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from styleaug._files import write_text
+from styleaug.commands.messages import complain, say
 from styleaug.commands.painting import load
 from styleaug.commands.stylize import pick_device, progress_bar
 from styleaug.images.batch import as_batch, to_content
@@ -23,45 +24,6 @@ from styleaug.images.files import find_named
 from styleaug.styles.bank import StyleBank
 from styleaug.stylizers import create_stylizer
 from styleaug.tta import KeepsEdges, StyleTTA
-from styleaug.tta.merging import MERGES
-from styleaug.tta.selection import SELECTS
-
-EPILOG = """examples:
-  styleaug bank training_images/ --count 64 -o bank.safetensors
-  styleaug tta --model model.pt2 --bank bank.safetensors --input scans/ --out predictions.csv
-  styleaug tta --model net.ts --bank bank.safetensors --input 'scans/*.png' --size 224 \\
-      --mean 0.485 0.456 0.406 --std 0.229 0.224 0.225 --select nearest -n 4 --out out.csv
-  styleaug tta --model mypackage.nets:load_best --bank bank.safetensors --input scans/ --out o.csv
-"""
-
-
-def add_tta_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of ``styleaug tta``."""
-    add = parser.add_argument
-    add(
-        "--model", required=True, help="TorchScript (.ts, .pt), torch.export (.pt2), module:factory"
-    )
-    add("--bank", required=True, metavar="FILE", help="a saved StyleBank (styleaug bank)")
-    add("--input", nargs="+", required=True, metavar="PATH", help="files, folders, patterns")
-    add("--out", required=True, metavar="CSV", help="table to write")
-    add("--stylizer", metavar="NAME", help="stylizer of the bank (default: what it names)")
-    add("--weights", help="weights of the stylizer")
-    add("-n", type=int, default=8, metavar="N", help="styles per image (8)")
-    add("--no-identity", action="store_true", help="leave the image itself out of the views")
-    add("--select", default="random", choices=SELECTS, help="which styles (random)")
-    add("--merge", default="mean_prob", choices=MERGES, help="how views are merged (mean_prob)")
-    add("--activation", default="softmax", choices=["softmax", "sigmoid"], help="(softmax)")
-    add("--alpha", type=float, default=1.0, help="strength in [0, 1] (1.0)")
-    add("--keep-edges", type=float, metavar="R", help="reject views whose edges correlate less")
-    add("--size", type=int, nargs="+", metavar="N", help="resize images to N x N, or to H W")
-    add("--grey", action="store_true", help="the model takes one channel")
-    add("--mean", type=float, nargs="+", metavar="M", help="channel means that the model expects")
-    add("--std", type=float, nargs="+", metavar="S", help="channel deviations that it expects")
-    add("--batch-size", type=int, default=8, metavar="N", help="most images at once (8)")
-    add("--max-batch", type=int, metavar="N", help="most views at once (all of a batch)")
-    add("--device", default="auto", help="auto, cpu, cuda ...")
-    add("--seed", type=int, default=0, metavar="N", help="seed of random styles (0)")
-    add("--overwrite", action="store_true", help="replace an existing table")
 
 
 def run_tta(options: argparse.Namespace, console: Console) -> int:
@@ -85,9 +47,9 @@ def run_tta(options: argparse.Namespace, console: Console) -> int:
         raise ValueError(f"--input must hold an image that can be read, got {options.input}.")
     write_text(out, _table(rows))
     broken = len(files) - len(rows)
-    console.print(f"{len(rows)} images, written to {out.resolve()}", soft_wrap=True)
+    say(console, f"{len(rows)} images, written to {out.resolve()}")
     if broken:
-        console.print(f"[red]{broken} files could not be read[/red]")
+        complain(console, f"{broken} files could not be read")
     return 1 if broken else 0
 
 
@@ -101,13 +63,11 @@ def load_model(name: str, device: str) -> Callable[[Tensor], Any]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the module or factory does not exist.
+        ValueError: If the file is no saved program, or the module or factory does not exist.
     """
     path = Path(name)
-    if path.suffix == ".pt2" and path.exists():
-        return torch.export.load(path).module().to(device)
     if path.exists():
-        return torch.jit.load(str(path), map_location=device).eval()
+        return _load_program(path, device)
     module, _, factory = name.partition(":")
     if not factory:
         raise FileNotFoundError(f"--model must be a file or module:factory, got {name!r}.")
@@ -116,6 +76,20 @@ def load_model(name: str, device: str) -> Callable[[Tensor], Any]:
     except (ModuleNotFoundError, AttributeError) as error:
         raise ValueError(f"--model {name!r} cannot be loaded: {error}.") from error
     return model.to(device) if isinstance(model, nn.Module) else model
+
+
+def _load_program(path: Path, device: str) -> Callable[[Tensor], Any]:
+    try:
+        if path.suffix == ".pt2":
+            return torch.export.load(path).module().to(device)
+        return torch.jit.load(str(path), map_location=device).eval()
+    except Exception as error:  # the readers raise whatever the first wrong byte leads to
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ValueError(
+            f"--model must be a TorchScript or torch.export (.pt2) file, {str(path)!r} is not "
+            f"({reason[0]}). Of a state_dict name a function that builds the network and loads it: "
+            "--model package.module:factory."
+        ) from error
 
 
 def _build(options: argparse.Namespace, bank: StyleBank, device: str) -> StyleTTA:

@@ -44,6 +44,7 @@ class StylizerEntry:
         source: Where the method comes from.
         options: Fixed arguments of ``build`` for this row.
         weights: Records of published weights, by which ``weights=`` finds them.
+        caution: What it is not for, in a sentence; empty where nothing is known.
     """
 
     build: Callable[..., Stylizer]
@@ -52,12 +53,16 @@ class StylizerEntry:
     source: str
     options: Mapping[str, Any] = field(default_factory=dict)
     weights: tuple[Weights, ...] = ()
+    caution: str = ""
 
 
 DEFAULT_STYLIZER = "micro"
 """The stylizer of ``StyleTransfer()`` and of the command line."""
 
 _NO_WEIGHTS = "Apache-2.0 (no weights)"
+_NOT_FOR_CT = (
+    "not for CT: of a lesion 30 HU above its surroundings it keeps 0.05 to 3 times the contrast."
+)
 
 STYLIZERS: dict[str, StylizerEntry] = {
     "colorist": StylizerEntry(
@@ -70,10 +75,18 @@ STYLIZERS: dict[str, StylizerEntry] = {
         MongeKantorovich, "RGB mean and covariance", _NO_WEIGHTS, "Pitié & Kokaram 2007"
     ),
     "histogram": StylizerEntry(
-        HistogramMatching, "RGB histograms", _NO_WEIGHTS, "Gonzalez & Woods"
+        HistogramMatching,
+        "RGB histograms",
+        _NO_WEIGHTS,
+        "Gonzalez & Woods",
+        caution=_NOT_FOR_CT,
     ),
     "fda": StylizerEntry(
-        FourierDomainAdaptation, "low-frequency amplitudes", _NO_WEIGHTS, "Yang & Soatto 2020"
+        FourierDomainAdaptation,
+        "low-frequency amplitudes",
+        _NO_WEIGHTS,
+        "Yang & Soatto 2020",
+        caution=_NOT_FOR_CT,
     ),
 }
 STYLIZERS["micro"] = StylizerEntry(

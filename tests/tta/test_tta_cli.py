@@ -129,6 +129,21 @@ def test_wrong_arguments_are_refused(files, bank, script, tmp_path, capsys, extr
     assert not out.exists()
 
 
+def _state_dict(path):
+    torch.save(Net().state_dict(), path)
+
+
+@pytest.mark.parametrize("name", ["model.ts", "model.pt", "model.pt2"])
+@pytest.mark.parametrize("write", [lambda path: path.write_bytes(b"no program"), _state_dict])
+def test_a_model_that_is_no_program_is_refused(files, bank, tmp_path, capsys, name, write):
+    write(tmp_path / name)
+    words = ["--bank", str(bank), "--input", str(files), "--out", str(tmp_path / "o.csv")]
+    assert main(["tta", "--model", str(tmp_path / name), *words]) == 2
+    printed = capsys.readouterr().err.replace("\n", " ")
+    assert "--model must be a TorchScript or torch.export (.pt2) file" in printed
+    assert "package.module:factory" in printed
+
+
 def test_dense_outputs_have_no_table(files, bank, tmp_path, capsys, monkeypatch):
     (tmp_path / "dense.py").write_text("def load():\n    return lambda x: x\n")
     monkeypatch.syspath_prepend(tmp_path)

@@ -1,0 +1,196 @@
+"""The arguments of every command. What does the work is not imported, so that help is quick."""
+
+from __future__ import annotations
+
+import argparse
+
+# Those of the library, which cannot be asked without importing PyTorch; a test compares them.
+STYLIZER = "micro"
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+TRAINING_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+SELECTS = ("random", "nearest", "farthest")
+MERGES = ("mean_prob", "mean_logit", "max", "vote")
+ACTIVATIONS = ("softmax", "sigmoid")
+
+STYLIZE_EXAMPLES = """examples:
+  styleaug stylize scans/ --style reference.png -o stylized/
+  styleaug stylize 'slides/*.tif' --style lab_a/ lab_b/ --alpha 0.3:1.0 --seed 1 -o out/
+  styleaug stylize scans/ --style lab_a/ --each-style --grid grid.png -o out/
+  torchrun --nproc-per-node 4 -m styleaug stylize scans/ --style lab_a/ -o out/ --skip-existing
+"""
+
+DEMO_EXAMPLES = """examples:
+  styleaug demo
+  styleaug demo --stylizer mkl -o mkl-demo
+"""
+
+TRAIN_EXAMPLES = """examples:
+  styleaug train micro --content slides/ skin/ --style slides/ photos/ -o run --steps 20000
+  styleaug train micro --config run/config.toml -o run --resume
+  torchrun --nproc-per-node 4 -m styleaug train micro --content slides/ -o run
+  torchrun --nnodes 2 --nproc-per-node 8 --rdzv-endpoint HOST:29400 -m styleaug train micro ...
+"""
+
+BANK_EXAMPLES = """examples:
+  styleaug bank training_images/ -o bank.safetensors
+  styleaug bank lab_a/ lab_b/ --count 32 --stylizer reinhard -o bank.safetensors
+"""
+
+TTA_EXAMPLES = """examples:
+  styleaug bank training_images/ --count 64 -o bank.safetensors
+  styleaug tta --model model.pt2 --bank bank.safetensors --input scans/ --out predictions.csv
+  styleaug tta --model net.ts --bank bank.safetensors --input 'scans/*.png' --size 224 \\
+      --mean 0.485 0.456 0.406 --std 0.229 0.224 0.225 --select nearest -n 4 --out out.csv
+  styleaug tta --model mypackage.nets:load_best --bank bank.safetensors --input scans/ --out o.csv
+"""
+
+EVALUATE_EXAMPLES = """examples:
+  styleaug evaluate --content scans/ --style lab_a/ -o report
+  styleaug evaluate --content scans/ --style lab_a/ --stylizer micro stylizing-vit-tiny -o report
+  styleaug evaluate --content scans/ --style lab_a/ --stylized stylized/ -o report
+  styleaug evaluate --content scans/ --style lab_a/ --metrics ssim edges style \\
+      --features vgg19=vgg19.safetensors -o report
+"""
+
+LIST_EXAMPLES = """examples:
+  styleaug list
+  styleaug list stylizing-vit-tiny
+"""
+
+_NUMBERS = {
+    "steps": "optimiser steps",
+    "batch_size": "images per device and step",
+    "accumulate": "batches per step",
+    "size": "side of the crops in pixels",
+    "devices": "processes on this machine",
+    "workers": "loader workers per process",
+    "seed": "seed of everything",
+    "checkpoint_every": "steps between checkpoints",
+    "log_every": "steps between scalars",
+    "images_every": "steps between image grids",
+}
+
+
+def add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``styleaug stylize``."""
+    add = parser.add_argument
+    add("content", nargs="+", metavar="CONTENT", help="files, folders or glob patterns to repaint")
+    add("--style", nargs="+", required=True, metavar="STYLE", help="style files, folders, patterns")
+    add("--weights", help="weights of the stylizer: a name, a file or hf:owner/name@revision")
+    add("--alpha", default="1.0", help="strength in [0, 1], or a range LOW:HIGH (default 1.0)")
+    add("-o", "--output", default="stylized", metavar="DIR", help="output folder (stylized)")
+    add("--grid", metavar="FILE", help="also write a contact sheet of the first 8 x 8")
+    add(
+        "--each-style",
+        action="store_true",
+        help="write every content in every style, to DIR/STYLE/",
+    )
+    add("--size", type=int, metavar="N", help="resize contents to a longest side of N pixels first")
+    add("--batch-size", type=int, default=8, metavar="N", help="most images at once (8)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the draw of styles (0)")
+    add("--overwrite", action="store_true", help="replace existing outputs")
+    add("--skip-existing", action="store_true", help="leave out contents whose outputs exist")
+    add_stylizer_arguments(parser)
+
+
+def add_stylizer_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments that choose a stylizer and where it runs."""
+    add = parser.add_argument
+    add(
+        "--stylizer",
+        default=STYLIZER,
+        metavar="NAME",
+        help="see styleaug list (%(default)s)",
+    )
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (auto: cuda if there is one)")
+    add("--precision", default="auto", choices=PRECISIONS)
+
+
+def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``styleaug demo``."""
+    add = parser.add_argument
+    add("-o", "--output", default="styleaug-demo", metavar="DIR", help="folder (%(default)s)")
+    add("--alpha", default="1.0", help="strength in [0, 1] (default 1.0)")
+    add_stylizer_arguments(parser)
+
+
+def add_train_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``styleaug train``; what is not given keeps its default."""
+    add = parser.add_argument
+    add("recipe", metavar="RECIPE", help="what to train, such as micro")
+    add(
+        "--content", nargs="+", metavar="DIR", help="folders of content images, drawn equally often"
+    )
+    add("--style", nargs="+", metavar="DIR", help="folders of style images (the content folders)")
+    add("--same-kind", type=float, metavar="P", help="share of pairs from one content folder")
+    add("-o", "--output", required=True, metavar="DIR", help="folder of checkpoints and weights")
+    add("--config", metavar="FILE", help="TOML file of settings; arguments take precedence")
+    add("--resume", action="store_true", help="go on from the last checkpoint of the output folder")
+    add("--precision", choices=TRAINING_PRECISIONS)
+    add("--accelerator", choices=["auto", "cpu", "cuda"])
+    add("--epochs", type=float, metavar="X", help="passes over the contents, in place of --steps")
+    add("--learning-rate", type=float, metavar="X")
+    add("--start", metavar="W", help="weights to start from: a file, or a published name")
+    add("--features", metavar="FILE", help="weights of the perceptual backbone (torchvision's)")
+    for name, text in _NUMBERS.items():
+        add(f"--{name.replace('_', '-')}", type=int, metavar="N", help=text)
+
+
+def add_bank_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``styleaug bank``."""
+    add = parser.add_argument
+    add("style", nargs="+", metavar="STYLE", help="style files, folders or glob patterns")
+    add("-o", "--output", required=True, metavar="FILE", help="the .safetensors file to write")
+    add("--count", type=int, metavar="N", help="keep the N styles that stand for all (medoids)")
+    add("--weights", help="weights of the stylizer: a name, a file or hf:owner/name@revision")
+    add("--overwrite", action="store_true", help="replace an existing bank")
+    add_stylizer_arguments(parser)
+
+
+def add_tta_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``styleaug tta``."""
+    add = parser.add_argument
+    add(
+        "--model", required=True, help="TorchScript (.ts, .pt), torch.export (.pt2), module:factory"
+    )
+    add("--bank", required=True, metavar="FILE", help="a saved StyleBank (styleaug bank)")
+    add("--input", nargs="+", required=True, metavar="PATH", help="files, folders, patterns")
+    add("--out", required=True, metavar="CSV", help="table to write")
+    add("--stylizer", metavar="NAME", help="stylizer of the bank (default: what it names)")
+    add("--weights", help="weights of the stylizer")
+    add("-n", type=int, default=8, metavar="N", help="styles per image (8)")
+    add("--no-identity", action="store_true", help="leave the image itself out of the views")
+    add("--select", default="random", choices=SELECTS, help="which styles (random)")
+    add("--merge", default="mean_prob", choices=MERGES, help="how views are merged (mean_prob)")
+    add("--activation", default="softmax", choices=ACTIVATIONS, help="(softmax)")
+    add("--alpha", type=float, default=1.0, help="strength in [0, 1] (1.0)")
+    add("--keep-edges", type=float, metavar="R", help="reject views whose edges correlate less")
+    add("--size", type=int, nargs="+", metavar="N", help="resize images to N x N, or to H W")
+    add("--grey", action="store_true", help="the model takes one channel")
+    add("--mean", type=float, nargs="+", metavar="M", help="channel means that the model expects")
+    add("--std", type=float, nargs="+", metavar="S", help="channel deviations that it expects")
+    add("--batch-size", type=int, default=8, metavar="N", help="most images at once (8)")
+    add("--max-batch", type=int, metavar="N", help="most views at once (all of a batch)")
+    add("--device", default="auto", help="auto, cpu, cuda ...")
+    add("--seed", type=int, default=0, metavar="N", help="seed of random styles (0)")
+    add("--overwrite", action="store_true", help="replace an existing table")
+
+
+def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``styleaug evaluate``."""
+    add = parser.add_argument
+    add("--content", nargs="+", required=True, metavar="PATH", help="files, folders, patterns")
+    add("--style", nargs="+", required=True, metavar="PATH", help="files, folders, patterns")
+    add("--stylizer", nargs="+", default=["micro"], metavar="NAME", help="beside colour (micro)")
+    add("--weights", metavar="W", help="weights of the only stylizer that is named")
+    add("--stylized", metavar="DIR", help="images made elsewhere, under the contents' names")
+    add("--metrics", nargs="+", metavar="NAME", help="ssim psnr edges color restored drift ...")
+    add("--features", nargs="+", default=[], metavar="NAME=FILE", help="weights of a backbone")
+    add("--size", type=int, default=256, metavar="N", help="longest side of the images (256)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the drawn styles (0)")
+    add("-o", "--output", required=True, metavar="DIR", help="folder of the report")
+
+
+def add_list_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``styleaug list``."""
+    parser.add_argument("stylizer", nargs="?", metavar="NAME", help="show the page of this one")
