@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from secrets import token_hex
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks: there, what a killed process left stays
+    fcntl = None  # type: ignore[assignment]
+
+_PART = re.compile(r"\..+\.[0-9a-f]{16}\.part")
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -17,15 +25,36 @@ def write_text(path: str | Path, text: str) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a file beside ``path`` to write, which takes its place once all went well."""
+    """Give a file beside ``path`` to write, which takes its place once all went well.
+
+    The first time that a process writes to a folder, what killed processes left there is removed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.")
-    os.close(handle)
-    temporary = Path(name)
+    _sweep(path.parent.resolve())
+    temporary = path.with_name(f".{path.stem[:50]}.{token_hex(8)}.part")
     try:
-        yield temporary
-        temporary.chmod(0o644)
+        with temporary.open("xb") as file:
+            with suppress(OSError):  # some network drives have no locks
+                _lock(file.fileno())  # until it is closed, or the process is no more
+            yield temporary
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@cache
+def _sweep(folder: Path) -> None:
+    """Remove half-written files that nobody is writing any more."""
+    if fcntl is None:
+        return
+    for path in folder.iterdir():
+        if _PART.fullmatch(path.name):
+            with suppress(OSError), path.open("rb") as file:
+                _lock(file.fileno())  # fails while the writer lives
+                path.unlink()
+
+
+def _lock(file: int) -> None:
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
