@@ -52,6 +52,10 @@ def test_the_report_holds_what_the_metrics_say(folders):
     assert page.count("<svg") == 6
     assert page.count("data:image/jpeg;base64") == 7  # a sheet, and the worst cases of six
     assert "http" not in page  # it needs no network
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
+    boxed = page.count('<div class="wide"><table') + page.count("<div class='wide'><svg")
+    assert boxed == 7  # what is wider than a phone scrolls in a box of its own
+    assert page.count('<figure class="wide"><img') == 7
     with Image.open(report / "grid.png") as sheet:
         assert sheet.width > 800
 

@@ -40,3 +40,16 @@ def test_the_readme_names_every_stylizer():
 
     text = PAGES[0].read_text()
     assert [name for name in list_stylizers() if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_pages_install_from_the_checkout(page):
+    assert not re.search(r"pip install '?styleaug", page.read_text())  # it is not on PyPI yet
+
+
+def test_what_is_not_for_ct_says_so():
+    from styleaug.stylizers import STYLIZERS
+
+    cautious = {name for name, entry in STYLIZERS.items() if "CT" in entry.caution}
+    documented = {name for name, entry in STYLIZERS.items() if "Not for CT" in entry.build.__doc__}
+    assert cautious == documented == {"histogram", "fda"}

@@ -23,6 +23,12 @@ th:first-child, td:first-child { text-align: left; }
 td.best { font-weight: 600; background: #eef6ee; }
 p.note { color: #666; } img { max-width: 100%; } figure { margin: 1rem 0; }
 svg text { font: 12px system-ui, sans-serif; fill: #333; }
+.wide { overflow-x: auto; } svg { min-width: 640px; }
+@media (max-width: 720px) {
+  body { margin: 1rem auto; } td, th { padding: .35rem .4rem; white-space: nowrap; }
+  th:first-child, td:first-child { position: sticky; left: 0; background: #fff; }
+  img { max-width: none; }
+}
 """
 
 
@@ -61,7 +67,9 @@ def write_report(
     for name, image in worst.items():
         parts += [f"<h3>{escape(name)}: {escape(MEASURES[name].summary)}</h3>", picture(image)]
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}"
         f"</title><style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
     )
 
@@ -85,7 +93,8 @@ def means(table: Table) -> str:
             for name in names
         )
         rows.append(f"<tr><td>{escape(stylizer)}</td>{cells}</tr>")
-    return f"<table><tr><th>stylizer</th>{head}</tr>{''.join(rows)}</table>"
+    lines = f"<tr><th>stylizer</th>{head}</tr>{''.join(rows)}"
+    return f'<div class="wide"><table>{lines}</table></div>'
 
 
 def best_stylizer(table: Table, name: str) -> str:
@@ -127,8 +136,9 @@ def distributions(name: str, scores: Mapping[str, Mapping[str, Mapping[str, floa
     )
     title = f"{name}: {MEASURES[name].summary}, {MEASURES[name].better} is better"
     return (
-        f"<figure><figcaption>{escape(title)}</figcaption>"
-        f'<svg viewBox="0 0 980 {bottom + 14}" width="100%">{"".join(lines)}{axis}</svg></figure>'
+        f"<figure><figcaption>{escape(title)}</figcaption><div class='wide'>"
+        f'<svg viewBox="0 0 980 {bottom + 14}" width="100%">{"".join(lines)}{axis}</svg>'
+        "</div></figure>"
     )
 
 
@@ -137,7 +147,8 @@ def picture(image: Image.Image) -> str:
     file = io.BytesIO()
     image.convert("RGB").save(file, format="JPEG", quality=88)
     data = base64.b64encode(file.getvalue()).decode()
-    return f'<figure><img alt="contact sheet" src="data:image/jpeg;base64,{data}"></figure>'
+    source = f"data:image/jpeg;base64,{data}"
+    return f'<figure class="wide"><img alt="contact sheet" src="{source}"></figure>'
 
 
 def _share(values: Sequence[float], share: float) -> float:

@@ -60,9 +60,7 @@ DEFAULT_STYLIZER = "micro"
 """The stylizer of ``StyleTransfer()`` and of the command line."""
 
 _NO_WEIGHTS = "Apache-2.0 (no weights)"
-_NOT_FOR_CT = (
-    "not for CT: of a lesion 30 HU above its surroundings it keeps 0.05 to 3 times the contrast."
-)
+_NOT_FOR_CT = "not for CT: the contrast of a lesion of +30 HU came out 0.05 to 3 times what it was."
 
 STYLIZERS: dict[str, StylizerEntry] = {
     "colorist": StylizerEntry(

@@ -16,6 +16,10 @@ class HistogramMatching(ColorStylizer):
     Values between two levels are interpolated, so that float images keep their fine steps.
     ``alpha`` interpolates the table.
 
+    Warning:
+        Not for CT: a table that is steep or flat where soft tissue lies multiplies faint contrasts.
+        Of a lesion 30 HU above its surroundings 0.05 to 3 times the contrast was left.
+
     Source:
         Gonzalez & Woods, "Digital Image Processing", histogram specification; on 8-bit images
         equal to ``skimage.exposure.match_histograms`` before its rounding.
