@@ -1,10 +1,15 @@
-"""Fixtures and settings for the whole suite: offline, seeded, few threads."""
+"""Fixtures and settings for the whole suite: offline, seeded, few threads, on this tree."""
 
 import os
+from pathlib import Path
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+# the processes that tests start take this tree, too, wherever they start
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")])
+)
 
 import hypothesis
 import pytest

@@ -50,6 +50,16 @@ def _part(path: Path) -> str:
     return path.relative_to(ROOT).with_suffix("").parts[0]
 
 
+def test_this_tree_is_tested_here_and_in_processes(tmp_path):
+    tree = Path(__file__).parents[1] / "styleaug" / "__init__.py"
+    code = "import styleaug; print(styleaug.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert Path(styleaug.__file__) == tree
+    assert Path(done.stdout.strip()) == tree
+
+
 def test_every_module_has_a_place():
     known = set().union(*LAYERS) | set(BESIDE) | {"__init__", "pretrained"}
     assert {_part(path) for path in ROOT.rglob("*.py")} <= known
