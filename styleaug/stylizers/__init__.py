@@ -128,7 +128,7 @@ STYLIZERS |= {
 def list_stylizers() -> list[str]:
     """Return the names of all stylizers, in the order of the table.
 
-    Example:
+    Examples:
         >>> list_stylizers()[:3]
         ['colorist', 'reinhard', 'mkl']
     """
