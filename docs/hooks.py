@@ -14,6 +14,8 @@ OUTSIDE = {
     "README.md": "index.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
+    "CODE_OF_CONDUCT.md": "conduct.md",
+    "SECURITY.md": "security.md",
     "NOTICE.md": "notice.md",
     "benchmarks/README.md": "benchmarks-how.md",
     "styleaug/stylizers/data/micro.md": "weights/micro.md",

@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [
     ROOT / "README.md",
     *(ROOT / name for name in ("CONTRIBUTING.md", "NOTICE.md", "benchmarks/README.md")),
+    *(ROOT / name for name in ("CHANGELOG.md", "CODE_OF_CONDUCT.md", "SECURITY.md")),
     *sorted((ROOT / "styleaug").rglob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
