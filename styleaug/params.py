@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from numbers import Integral, Real
 from typing import Any
 
 
@@ -16,12 +18,13 @@ class StyleParams:
 
     Attributes:
         applied: Whether the image is stylized.
-        style: Id of its style in the source that was drawn from.
+        style: Id of its style in the source that was drawn from: 0, 1, 2 ...
         alpha: Its stylization strength in [0, 1].
         fingerprint: The source that the ids belong to.
 
     Raises:
-        ValueError: If the entries differ in number.
+        ValueError: If the entries differ in number, or one of them is not what it should be: text
+            or numbers in the place of truth values, broken or negative ids, strengths out of range.
 
     Example:
         >>> params = StyleParams((True, False), (3, 0), (0.5, 1.0), "bank:0123")
@@ -40,6 +43,11 @@ class StyleParams:
         counts = (len(self.applied), len(self.style), len(self.alpha))
         if len(set(counts)) != 1:
             raise ValueError(f"applied, style and alpha must be equally long, got {counts}.")
+        _check_entries("applied", self.applied, "True or False", lambda x: isinstance(x, bool))
+        _check_entries("style", self.style, "ids from 0 on", _is_id)
+        _check_entries("alpha", self.alpha, "numbers in [0, 1]", _is_strength)
+        if not isinstance(self.fingerprint, str):
+            raise ValueError(f"fingerprint must be text, got {self.fingerprint!r}.")
 
     def __len__(self) -> int:
         return len(self.applied)
@@ -78,21 +86,35 @@ class StyleParams:
         """Read what `to_dict` returned.
 
         Raises:
-            ValueError: If fields are missing or unknown.
+            ValueError: If fields are missing or unknown, or hold what does not belong there.
         """
         expected = set(cls.__dataclass_fields__)
         if set(record) != expected:
             raise ValueError(
                 f"record must have the fields {sorted(expected)}, got {sorted(record)}."
             )
-        return cls(
-            applied=tuple(map(bool, record["applied"])),
-            style=tuple(map(int, record["style"])),
-            alpha=tuple(map(float, record["alpha"])),
-            fingerprint=str(record["fingerprint"]),
-        )
+        applied, style, alpha = (record[name] for name in ("applied", "style", "alpha"))
+        if not all(isinstance(item, list | tuple) for item in (applied, style, alpha)):
+            raise ValueError(f"applied, style and alpha must be lists, got {record!r}.")
+        return cls(tuple(applied), tuple(style), tuple(alpha), record["fingerprint"])
 
     @classmethod
     def from_json(cls, text: str) -> StyleParams:
         """Read what `to_json` wrote."""
         return cls.from_dict(json.loads(text))
+
+
+def _check_entries(
+    name: str, entries: tuple, expected: str, fits: Callable[[object], bool]
+) -> None:
+    wrong = [item for item in entries if not fits(item)]
+    if wrong:
+        raise ValueError(f"{name} must hold {expected}, got {wrong[0]!r}.")
+
+
+def _is_id(item: object) -> bool:
+    return isinstance(item, Integral) and not isinstance(item, bool) and int(item) >= 0
+
+
+def _is_strength(item: object) -> bool:
+    return isinstance(item, Real) and not isinstance(item, bool) and 0.0 <= float(item) <= 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,12 @@ from styleaug.params import StyleParams
 from styleaug.styles import BatchStyles, Styles, as_style_source
 from styleaug.styles.bank import StyleBank
 from styleaug.stylizers import DEFAULT_STYLIZER
-from styleaug.stylizers.base import Precision, Stylizer
+from styleaug.stylizers.base import Precision, Stylizer, alpha_vector
 from styleaug.stylizers.lazy import LazyStylizer
+
+_COUNTING = Lock()
+"""Held while a transform counts its draws, so that threads never draw the same; of the module, as a
+transform that held it could not be pickled."""
 
 
 class StyleTransfer(nn.Module):
@@ -223,9 +228,7 @@ class StyleTransfer(nn.Module):
         content = to_content(batch).to(self.device or batch.device)
         stylizer = self._lazy.on(content.device)
         code = self.source.codes(ids, content, stylizer)
-        strengths = alpha if isinstance(alpha, Sequence) else [alpha] * len(batch)
-        values = [check_probability("alpha", value) for value in strengths]
-        grid = stylizer.grid_checked(content, code, torch.tensor(values, device=content.device))
+        grid = stylizer.grid_checked(content, code, alpha_vector(alpha, len(batch), content))
         views = [from_content(self._finished(view, content), batch) for view in grid.unbind(1)]
         return torch.stack(views, dim=1)
 
@@ -250,7 +253,8 @@ class StyleTransfer(nn.Module):
             return generator_keys(count, generator)
         if self.seed is None:
             return fold_in(generator_keys(count, None), process_stream())
-        first, self._drawn = self._drawn, self._drawn + count
+        with _COUNTING:
+            first, self._drawn = self._drawn, self._drawn + count
         return fold_in(id_keys(self.seed, range(first, first + count)), process_stream())
 
     def _applied(self, gate: Tensor) -> Tensor:
@@ -271,7 +275,8 @@ class StyleTransfer(nn.Module):
         stylizer = self._lazy.on(device)
         styles = [params.style[row] for row in rows]
         codes = self.source.codes(styles, batch.to(device), stylizer)
-        alpha = torch.tensor([params.alpha[row] for row in rows], device=device)
+        strengths = [params.alpha[row] for row in rows]
+        alpha = torch.tensor(strengths, dtype=torch.float32, device=device)
 
         def paint(some: slice) -> Tensor:
             content = to_content(picked[some]).to(device)

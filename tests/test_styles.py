@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from styleaug import BatchStyles, StyleBank, StyleTransfer, create_stylizer
+from styleaug import BatchStyles, StyleBank, StyleCode, StyleTransfer, create_stylizer
+from styleaug.weights import load_tensors, save_tensors
 
 
 @pytest.fixture
@@ -70,6 +71,37 @@ def test_banks_of_another_stylizer_are_refused(folder):
     StyleBank.from_files(folder, "mkl").save(folder / "bank.safetensors")
     with pytest.raises(ValueError, match=r"'colorist'.*'mkl'"):
         StyleTransfer("colorist", styles=folder / "bank.safetensors")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None])
+def test_banks_of_impossible_numbers_are_refused_on_loading(folder, value):
+    bank, path = StyleBank.from_files(folder, "colorist"), folder / "bank.safetensors"
+    maps = dict(bank.code.maps)
+    maps["std"] = maps["std"].long() if value is None else maps["std"].clone()
+    if value is not None:
+        maps["std"][1, 2] = value
+    StyleBank(StyleCode(maps, bank.code.source)).save(path)
+    with pytest.raises(ValueError, match="must hold finite floating-point numbers, 'std'"):
+        StyleBank.load(path)
+    vectors = bank.statistics.clone()
+    vectors[0] = float("nan")
+    StyleBank(bank.code, statistics=vectors).save(path)
+    with pytest.raises(ValueError, match="must hold finite"):
+        StyleTransfer("colorist", styles=path)
+
+
+@pytest.mark.parametrize("change", ["source", "numbers"])
+def test_banks_that_were_changed_are_refused_on_loading(folder, change):
+    bank, path = StyleBank.from_files(folder, "colorist"), folder / "bank.safetensors"
+    bank.save(path)
+    tensors, header = load_tensors(path)
+    if change == "source":
+        header["source"] = "histogram"
+    else:
+        tensors["mean"] = tensors["mean"] * 2
+    save_tensors(tensors, path, header)
+    with pytest.raises(ValueError, match="was changed since it was written"):
+        StyleBank.load(path)
 
 
 @pytest.mark.parametrize("kind", ["folder", "files", "tensor", "arrays", "bank", "saved"])

@@ -3,6 +3,8 @@
 import copy
 import io
 import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from styleaug import StyleBank, StyleParams, StyleTransfer
+from styleaug.stylizers.colorist import Colorist
+from styleaug.tta import StyleTTA
 
 
 @pytest.fixture
@@ -145,6 +149,78 @@ def test_malformed_params_are_refused():
         StyleParams((True,), (0, 1), (1.0,), "bank")
     with pytest.raises(ValueError, match="must have the fields"):
         StyleParams.from_dict({"applied": [True]})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"alpha": [5.0]}, r"alpha must hold numbers in \[0, 1\], got 5.0"),
+        ({"alpha": [-1.0]}, "got -1.0"),
+        ({"alpha": [float("nan")]}, "got nan"),
+        ({"alpha": ["0.5"]}, "got '0.5'"),
+        ({"alpha": [True]}, "got True"),
+        ({"style": [-1]}, "style must hold ids from 0 on, got -1"),
+        ({"style": [1.7]}, "got 1.7"),
+        ({"style": [True]}, "got True"),
+        ({"applied": ["false"]}, "applied must hold True or False, got 'false'"),
+        ({"applied": [1]}, "got 1"),
+        ({"applied": "f"}, "must be lists"),
+        ({"fingerprint": None}, "fingerprint must be text"),
+    ],
+)
+def test_params_that_were_tampered_with_are_refused(change, words):
+    record = {"applied": [True], "style": [1], "alpha": [0.5], "fingerprint": "bank:0"}
+    assert StyleParams.from_dict(record).style == (1,)
+    with pytest.raises(ValueError, match=words):
+        StyleParams.from_dict({**record, **change})
+
+
+@pytest.mark.parametrize("source", ["bank", "batch"])
+def test_styles_that_are_not_there_are_refused(bank, source):
+    transform = StyleTransfer("colorist", styles=bank if source == "bank" else "batch")
+    params = transform.make_params(_batch(4))
+    wrong = StyleParams((True,) * 4, (0, 1, 2, 4), (1.0,) * 4, params.fingerprint)
+    with pytest.raises(ValueError, match=r"style ids must be in 0 ... 3, got 4"):
+        transform.apply_transform(_batch(4), wrong)
+
+
+def test_threads_never_repeat_each_others_draws(bank):
+    transform = StyleTransfer("colorist", styles=bank, alpha=(0.0, 1.0), seed=3)
+
+    def draw(_):
+        return [transform.draw_params(2).alpha for _ in range(200)]
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            drawn = [pair for part in pool.map(draw, range(8)) for pair in part]
+    finally:
+        sys.setswitchinterval(interval)
+    again = StyleTransfer("colorist", styles=bank, alpha=(0.0, 1.0), seed=3)
+    assert sorted(drawn) == sorted(again.draw_params(2).alpha for _ in range(1600))
+
+
+def test_the_default_data_type_changes_nothing(bank):
+    images = _batch(4)
+    plain = StyleTransfer("colorist", styles=bank, alpha=0.5, p=1.0, seed=0)
+    expected, grid = plain(images), plain.stylize_grid(images, [0, 1], 0.5)
+    torch.set_default_dtype(torch.float64)
+    try:
+        again = StyleTransfer("colorist", styles=bank, alpha=0.5, p=1.0, seed=0)
+        assert torch.equal(again(images), expected)
+        assert torch.equal(again.stylize_grid(images, [0, 1], 0.5), grid)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_a_strength_for_every_image_of_a_grid_or_none(bank):
+    transform, images = StyleTransfer("colorist", styles=bank), _batch(3)
+    for alpha in ([0.5, 0.5, 0.5], (0.5, 0.5, 0.5), torch.full((3,), 0.5), np.float32(0.5)):
+        grid = transform.stylize_grid(images, [0], alpha)
+        assert torch.equal(grid, transform.stylize_grid(images, [0], 0.5))
+    with pytest.raises(ValueError, match=r"alpha must be one number or \(3,\), got 2 values"):
+        transform.stylize_grid(images, [0], [0.5, 0.5])
 
 
 @pytest.mark.parametrize(("count", "expected"), [(1, 0), (2, 1), (3, 1), (32, 10)])
@@ -296,7 +372,10 @@ def test_a_batch_of_one_warns_and_stays_as_it_is():
         ({"device": "cuda:99"}, "device must name a device of this machine"),
         ({"device": "toaster"}, "device must name a device"),
         ({"precision": "int8"}, "precision must be one of"),
-        ({"max_batch": 0}, "max_batch must be at least 1"),
+        ({"max_batch": 0}, "max_batch must be a whole number of at least 1"),
+        ({"max_batch": 1.5}, "max_batch must be a whole number of at least 1"),
+        ({"styles": ""}, "path must name a file, a folder or a pattern, got ''"),
+        ({"styles": [" "]}, "path must name a file"),
         ({"preserve_color": True}, "would undo 'colorist'"),
         ({"stylizer": "nope"}, "stylizer must be one of"),
         ({"options": {"beta": 1}}, "'colorist' takes"),
@@ -305,6 +384,18 @@ def test_a_batch_of_one_warns_and_stays_as_it_is():
 def test_wrong_arguments_are_refused_at_the_entry(arguments, words):
     with pytest.raises(ValueError, match=words):
         StyleTransfer(**{"stylizer": "colorist", **arguments})
+
+
+@pytest.mark.parametrize(
+    ("stylizer", "words"), [(5, "got 5"), (Colorist, "got the class Colorist"), ([1], "got .1.")]
+)
+def test_what_is_no_stylizer_is_refused(photos, stylizer, words):
+    with pytest.raises(TypeError, match=words):
+        StyleTransfer(stylizer)
+    with pytest.raises(TypeError, match=words):
+        StyleBank.from_images(photos, stylizer)
+    with pytest.raises(TypeError, match=words):
+        StyleTTA(lambda x: x, stylizer, StyleBank.from_images(photos, "colorist"), n=1)
 
 
 def test_normalised_batches_get_the_advice(bank):

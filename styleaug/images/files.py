@@ -59,8 +59,10 @@ def find_named(path: str | Path) -> list[tuple[Path, Path]]:
 
     Raises:
         FileNotFoundError: If the path does not exist or the pattern matches nothing.
-        ValueError: If a folder holds no image.
+        ValueError: If the path is empty, or a folder holds no image.
     """
+    if not str(path).strip():
+        raise ValueError(f"path must name a file, a folder or a pattern, got {str(path)!r}.")
     root = Path(path)
     if root.is_dir():
         files = sorted(file for file in root.rglob("*") if _is_image(file))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterable, Sequence, Sized
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from styleaug.images.files import find_images, read_image
 from styleaug.images.sheet import contact_sheet, to_picture
 from styleaug.styles.medoids import color_statistics
 from styleaug.styles.picking import DatasetImages, Describe, describe_image, pick_rows
-from styleaug.stylizers import create_stylizer
+from styleaug.stylizers import check_stylizer, create_stylizer
 from styleaug.stylizers.base import Stylizer
 from styleaug.stylizers.code import StyleCode
 
@@ -210,7 +209,8 @@ class StyleBank:
         """Read a bank that `save` wrote.
 
         Raises:
-            ValueError: If the file is not a bank.
+            ValueError: If the file is not a bank, was changed since, or holds integers, NaN or
+                infinite numbers.
         """
         code, header = StyleCode.load_with_metadata(path)
         names = json.loads(header["names"]) if "names" in header else None
@@ -245,11 +245,7 @@ class StyleBank:
     def fingerprint(self, batch_size: int) -> str:
         """Return a digest of the codes: equal banks have equal fingerprints."""
         if not self._digest:
-            digest = sha256(self.code.source.encode())
-            for name, tensor in sorted(self.code.maps.items()):
-                plain = tensor.detach().cpu().contiguous()
-                digest.update(name.encode() + plain.view(torch.uint8).numpy().tobytes())
-            self._digest = f"bank:{digest.hexdigest()[:16]}"
+            self._digest = f"bank:{self.code.digest()[:16]}"
         return self._digest
 
     def draw(self, uniforms: Tensor, applied: Tensor) -> list[int]:
@@ -259,6 +255,7 @@ class StyleBank:
     def codes(self, ids: Sequence[int], batch: Tensor, stylizer: Stylizer) -> StyleCode:
         """Return the codes of the ids on the device of the batch."""
         self.check_fits(stylizer)
+        check_ids(ids, len(self))
         place = str(batch.device)
         if place not in self._on:
             self._on[place] = self.code.to(batch.device)
@@ -289,7 +286,15 @@ class _Reader(Sequence):
         return read_image(self.paths[index]).pixels
 
 
+def check_ids(ids: Sequence[int], count: int) -> None:
+    """Raise ``ValueError`` unless all ids are those of ``count`` styles."""
+    wrong = [item for item in ids if not 0 <= item < count]
+    if wrong:
+        raise ValueError(f"style ids must be in 0 ... {count - 1}, got {wrong[0]}.")
+
+
 def _built(stylizer: Stylizer | str, keep: str | None) -> Stylizer:
+    check_stylizer(stylizer)
     if isinstance(stylizer, str):
         options: dict[str, Any] = {} if keep is None else {"keep": keep}
         return create_stylizer(stylizer, **options)

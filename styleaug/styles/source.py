@@ -11,7 +11,7 @@ from torch import Tensor
 
 from styleaug._checks import check_choice
 from styleaug.images.batch import AnyImage, take_rows, to_content
-from styleaug.styles.bank import StyleBank
+from styleaug.styles.bank import StyleBank, check_ids
 from styleaug.stylizers.base import Stylizer
 from styleaug.stylizers.code import StyleCode
 
@@ -85,6 +85,7 @@ class BatchStyles:
 
     def codes(self, ids: Sequence[int], batch: Tensor, stylizer: Stylizer) -> StyleCode:
         """Encode the images that are needed, each once."""
+        check_ids(ids, len(batch))
         rows = sorted(set(ids))
         place = {row: index for index, row in enumerate(rows)}
         code = stylizer.encode_checked(to_content(take_rows(batch, rows)))

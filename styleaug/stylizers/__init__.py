@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+import torch
 
 from styleaug.stylizers.base import Precision, Stylizer
 from styleaug.stylizers.code import StyleCode
@@ -168,17 +171,38 @@ def create_stylizer(
         >>> create_stylizer("fda", beta=0.05).beta
         0.05
     """
-    if name not in STYLIZERS:
+    if not isinstance(name, str) or name not in STYLIZERS:
         raise ValueError(f"stylizer must be one of {list_stylizers()}, got {name!r}.")
     entry = STYLIZERS[name]
     given = {"weights": weights, "mean": mean, "std": std, **options}
     arguments = {key: value for key, value in given.items() if value is not None}
     _check_options(name, entry, arguments)
-    stylizer = entry.build(
-        precision=precision, max_batch=max_batch, **dict(entry.options), **arguments
-    )
+    with _float32_default():
+        stylizer = entry.build(
+            precision=precision, max_batch=max_batch, **dict(entry.options), **arguments
+        )
     stylizer.name = name
     return stylizer.freeze()
+
+
+@contextmanager
+def _float32_default() -> Iterator[None]:
+    """Build in float32, whatever the user's default: weights and their digest depend on it."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def check_stylizer(stylizer: object) -> None:
+    """Raise ``TypeError`` unless this is the name of a stylizer or a `Stylizer`."""
+    if not isinstance(stylizer, str | Stylizer):
+        kind = f"the class {stylizer.__name__}" if isinstance(stylizer, type) else repr(stylizer)
+        raise TypeError(
+            f"stylizer must be a name of list_stylizers() or a Stylizer, got {kind:.100}."
+        )
 
 
 def _check_options(name: str, entry: StylizerEntry, arguments: Mapping[str, Any]) -> None:

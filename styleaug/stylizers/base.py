@@ -8,14 +8,14 @@ and the exactness of ``alpha=0`` live here.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from styleaug._checks import check_choice, check_probability
+from styleaug._checks import check_choice, check_count, check_probability
 from styleaug.images.batch import collect
 from styleaug.images.checks import check_images, check_unit_range
 from styleaug.stylizers.code import StyleCode
@@ -57,8 +57,8 @@ class Stylizer(nn.Module):
     def __init__(self, *, precision: Precision = "auto", max_batch: int | None = None) -> None:
         super().__init__()
         check_choice("precision", precision, PRECISIONS)
-        if max_batch is not None and max_batch < 1:
-            raise ValueError(f"max_batch must be at least 1 or None, got {max_batch}.")
+        if max_batch is not None:
+            check_count("max_batch", max_batch)
         self.precision: Precision = precision
         self.max_batch = max_batch
 
@@ -105,7 +105,7 @@ class Stylizer(nn.Module):
         return StyleCode.cat(codes)
 
     def stylize(
-        self, content: Tensor, style_code: StyleCode, alpha: float | Tensor = 1.0
+        self, content: Tensor, style_code: StyleCode, alpha: float | Sequence[float] | Tensor = 1.0
     ) -> Tensor:
         """Repaint each content image in the style of its code.
 
@@ -131,11 +131,11 @@ class Stylizer(nn.Module):
             )
         if len(style_code) != len(content):
             style_code = style_code[[0] * len(content)]
-        strengths = _alpha_vector(alpha, len(content), content)
+        strengths = alpha_vector(alpha, len(content), content)
         return self(content, style_code.to(content.device), strengths)
 
     def stylize_grid(
-        self, content: Tensor, style_code: StyleCode, alpha: float | Tensor = 1.0
+        self, content: Tensor, style_code: StyleCode, alpha: float | Sequence[float] | Tensor = 1.0
     ) -> Tensor:
         """Repaint every content image in every style, with the content's work done once.
 
@@ -153,7 +153,7 @@ class Stylizer(nn.Module):
         """
         check_unit_images("content", content)
         self._check_code(style_code)
-        strengths = _alpha_vector(alpha, len(content), content)
+        strengths = alpha_vector(alpha, len(content), content)
         return self.grid_checked(content, style_code.to(content.device), strengths)
 
     def restore(self, stylized: Tensor, content: Tensor) -> Tensor:
@@ -316,9 +316,14 @@ def check_unit_images(name: str, images: Tensor) -> None:
     check_unit_range(name, images)
 
 
-def _alpha_vector(alpha: float | Tensor, count: int, content: Tensor) -> Tensor:
+def alpha_vector(alpha: float | Sequence[float] | Tensor, count: int, content: Tensor) -> Tensor:
+    """Return ``(count,)`` strengths in float32 on the device of the content.
+
+    Raises:
+        ValueError: If there are neither one nor ``count``, or one is outside of [0, 1].
+    """
     values = alpha.tolist() if isinstance(alpha, Tensor) else alpha
-    strengths = values if isinstance(values, list) else [values] * count
+    strengths = list(values) if isinstance(values, Sequence) else [values] * count
     if len(strengths) != count:
         raise ValueError(f"alpha must be one number or ({count},), got {len(strengths)} values.")
     checked = [check_probability("alpha", value) for value in strengths]

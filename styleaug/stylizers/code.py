@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -66,6 +67,14 @@ class StyleCode:
         """The device that the tensors live on."""
         return next(iter(self.maps.values())).device
 
+    def digest(self) -> str:
+        """Return a SHA-256 of the origin and the numbers: equal codes have equal digests."""
+        digest = sha256(self.source.encode())
+        for name, tensor in sorted(self.maps.items()):
+            plain = tensor.detach().cpu().contiguous()
+            digest.update(name.encode() + plain.view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
     def to(self, device: str | torch.device) -> StyleCode:
         """Return the code on ``device``; itself when it is there already."""
         device = torch.device(device)
@@ -120,7 +129,8 @@ class StyleCode:
             path: Where to; an existing file is replaced.
             metadata: Further strings to keep in the file's header.
         """
-        header = {"format": _FORMAT, "source": self.source, **(metadata or {})}
+        header = {"format": _FORMAT, "source": self.source, "sha256": self.digest()}
+        header |= metadata or {}
         save_tensors(dict(self.maps), path, header)
 
     @staticmethod
@@ -128,7 +138,8 @@ class StyleCode:
         """Read a code that `save` wrote.
 
         Raises:
-            ValueError: If the file is not a style code.
+            ValueError: If the file is not a style code, was changed since, or holds numbers that
+                no stylizer writes: integers, NaN or infinite ones.
         """
         return StyleCode.load_with_metadata(path)[0]
 
@@ -141,4 +152,16 @@ class StyleCode:
                 f"{str(path)!r} must be a style code or bank written by styleaug, its header says "
                 f"{json.dumps(header)[:200]}."
             )
-        return StyleCode(tensors, header["source"]), header
+        code = StyleCode(tensors, header["source"])
+        if header.get("sha256") != code.digest():
+            raise ValueError(
+                f"{str(path)!r} was changed since it was written (or comes from before 0.1.0): its "
+                "digest is another. Encode the styles again."
+            )
+        for name, tensor in tensors.items():
+            if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
+                raise ValueError(
+                    f"{str(path)!r} must hold finite floating-point numbers, {name!r} of "
+                    f"{tensor.dtype} does not. Encode the styles again."
+                )
+        return code, header

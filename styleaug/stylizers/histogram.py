@@ -41,7 +41,7 @@ class HistogramMatching(ColorStylizer):
         position = content * (_LEVELS - 1)
         lower = position.to(torch.int32).clamp_(0, _LEVELS - 2)
         table = transport_table(cumulative_histogram(_nearest_level(content)), maps["cdf"])
-        identity = torch.linspace(0.0, 1.0, _LEVELS, device=content.device)
+        identity = torch.linspace(0.0, 1.0, _LEVELS).to(table)
         table = torch.lerp(identity, table, alpha.view(-1, 1, 1))
         return _look_up(table, lower, position.sub_(lower))
 

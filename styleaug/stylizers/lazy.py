@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 import torch
 
-from styleaug.stylizers import create_stylizer
+from styleaug.stylizers import check_stylizer, create_stylizer
 from styleaug.stylizers.base import Stylizer
 
 _BUILT: WeakValueDictionary[tuple[str, str], Stylizer] = WeakValueDictionary()
@@ -27,6 +27,7 @@ class LazyStylizer:
         arguments: What `create_stylizer` gets besides the name.
 
     Raises:
+        TypeError: If ``stylizer`` is neither a name nor a stylizer.
         ValueError: If arguments are given for a stylizer that is built already.
 
     Example:
@@ -35,6 +36,7 @@ class LazyStylizer:
     """
 
     def __init__(self, stylizer: str | Stylizer, arguments: Mapping[str, Any]) -> None:
+        check_stylizer(stylizer)
         given = {key: value for key, value in arguments.items() if value is not None}
         if isinstance(stylizer, Stylizer) and set(given) - {"precision"}:
             raise ValueError(

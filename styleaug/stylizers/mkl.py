@@ -37,7 +37,7 @@ class MongeKantorovich(ColorStylizer):
         mean, covariance = mean_covariance(content)
         transport = monge_kantorovich(covariance, maps["covariance"], eps=_LEVEL_SQUARED)
         strength = alpha.view(-1, 1, 1)
-        matrix = torch.lerp(torch.eye(3, device=content.device), transport, strength)
+        matrix = torch.lerp(torch.eye(3).to(transport), transport, strength)
         offset = torch.lerp(mean, maps["mean"], strength) - matrix @ mean
         return affine_color(content, matrix, offset)
 

@@ -6,6 +6,7 @@ a download, gets small random weights in ``BUILDERS``.
 
 import json
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -244,9 +245,40 @@ def test_wrong_arguments_are_refused_at_the_entry(stylizer, code):
     content = _images(3, 40, 40)
     with pytest.raises(ValueError, match="alpha must be a number in"):
         stylizer.stylize(content, code, alpha=1.5)
+    with pytest.raises(ValueError, match=r"alpha must be one number or \(3,\), got 2 values"):
+        stylizer.stylize(content, code, alpha=(0.5, 0.5))
     with pytest.raises(ValueError, match="before Normalize"):
         stylizer.stylize(content * 2 - 1, code)
     with pytest.raises(ValueError, match="1 style or 3"):
         stylizer.stylize(content, code[:2])
     with pytest.raises(TypeError, match="floating point"):
         stylizer.encode_style((content * 255).to(torch.uint8))
+
+
+@contextmanager
+def _double():
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_the_default_data_type_changes_nothing(stylizer, code):
+    content, styles = _images(2, 64, 48), _images(3, 80, 64, seed=5)
+    expected = stylizer.stylize(content, code[:2], 0.7)
+    with _double():
+        again = stylizer.stylize(content, stylizer.encode_style(styles)[:2], 0.7)
+        grid = stylizer.stylize_grid(content, code[:2], 0.7)
+    assert again.dtype == grid.dtype == torch.float32
+    assert torch.allclose(again, expected, atol=2e-5)
+    assert torch.allclose(grid[1, 1], expected[1], atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["colorist", "micro"])
+def test_what_is_built_under_another_default_is_the_same(name):
+    plain = create_stylizer(name)
+    with _double():
+        other = create_stylizer(name)
+    assert other.identity == plain.identity
+    assert all(tensor.dtype == torch.float32 for tensor in other.parameters())

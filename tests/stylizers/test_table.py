@@ -18,6 +18,8 @@ def test_an_unknown_name_lists_the_known_ones():
 def test_unknown_options_are_refused():
     with pytest.raises(ValueError, match=r"'colorist' takes .* got \['beta'\]"):
         create_stylizer("colorist", beta=0.1)
+    with pytest.raises(ValueError, match=r"stylizer must be one of .* got \['colorist'\]"):
+        create_stylizer(["colorist"])
     with pytest.raises(ValueError, match="has no weights"):
         create_stylizer("colorist", weights="camelyon17wilds")
 
