@@ -17,7 +17,8 @@ from styleaug._draws import fold_in, generator_keys, id_keys, process_stream, un
 from styleaug.functional import match_color
 from styleaug.images.batch import (
     AnyImage,
-    as_batch,
+    Images,
+    as_images,
     collect,
     from_content,
     put_rows,
@@ -131,7 +132,7 @@ class StyleTransfer(nn.Module):
 
     def forward(
         self,
-        image: AnyImage,
+        image: AnyImage | Images,
         *,
         generator: torch.Generator | None = None,
         ids: Sequence[int | str] | None = None,
@@ -147,20 +148,18 @@ class StyleTransfer(nn.Module):
         Returns:
             What came in, stylized: same kind, shape, data type and device.
         """
-        batch, restore = as_batch(image)
-        params = self.draw_params(len(batch), generator, ids=ids)
-        return restore(self._transformed(batch, params))
+        images = as_images(image)
+        return self.apply_transform(images, self.draw_params(len(images), generator, ids=ids))
 
     def make_params(
         self,
-        image: AnyImage,
+        image: AnyImage | Images,
         generator: torch.Generator | None = None,
         *,
         ids: Sequence[int | str] | None = None,
     ) -> StyleParams:
         """Draw everything that is random about a call; arguments as in `forward`."""
-        batch, _ = as_batch(image)
-        return self.draw_params(len(batch), generator, ids=ids)
+        return self.draw_params(len(as_images(image)), generator, ids=ids)
 
     def draw_params(
         self,
@@ -187,7 +186,7 @@ class StyleTransfer(nn.Module):
             fingerprint=self.source.fingerprint(count),
         )
 
-    def apply_transform(self, image: AnyImage, params: StyleParams) -> AnyImage:
+    def apply_transform(self, image: AnyImage | Images, params: StyleParams) -> AnyImage:
         """Apply params that were drawn before; nothing is random here.
 
         Args:
@@ -200,11 +199,14 @@ class StyleTransfer(nn.Module):
         Raises:
             ValueError: If the params belong to other styles or another number of images.
         """
-        batch, restore = as_batch(image)
-        return restore(self._transformed(batch, params))
+        images = as_images(image)
+        self._check_params(images, params)
+        if images.depth > 1 and not self.stylizer_on(self.device or images.batch.device).pointwise:
+            images, params = self._sliced(images, params)
+        return images.restore(self._transformed(images.batch, params))
 
     def stylize_grid(
-        self, image: AnyImage, ids: Sequence[int], alpha: float | Sequence[float] = 1.0
+        self, image: AnyImage | Images, ids: Sequence[int], alpha: float | Sequence[float] = 1.0
     ) -> Tensor:
         """Return every image in every one of some styles of the bank; nothing is random here.
 
@@ -224,7 +226,7 @@ class StyleTransfer(nn.Module):
         wrong = [item for item in ids if not 0 <= item < len(self.source)]
         if wrong or len(ids) == 0:
             raise ValueError(f"ids must be in 0 ... {len(self.source) - 1}, got {list(ids)[:5]}.")
-        batch, _ = as_batch(image)
+        batch = as_images(image).batch
         content = to_content(batch).to(self.device or batch.device)
         stylizer = self._lazy.on(content.device)
         code = self.source.codes(ids, content, stylizer)
@@ -265,8 +267,16 @@ class StyleTransfer(nn.Module):
         applied[gate.argsort(stable=True)[:count]] = True
         return applied
 
+    def _sliced(self, images: Images, params: StyleParams) -> tuple[Images, StyleParams]:
+        """Cut volumes into slices that share the draw of their volume."""
+        if isinstance(self.source, BatchStyles):
+            raise ValueError(
+                f"styles must be a StyleBank for volumes and {self._lazy.label!r}, which takes "
+                f"them slice by slice, got {self.source!r}."
+            )
+        return images.sliced(), params.repeat(images.depth)
+
     def _transformed(self, batch: Tensor, params: StyleParams) -> Tensor:
-        self._check_params(batch, params)
         rows = params.rows
         if not rows:
             return batch
@@ -288,10 +298,10 @@ class StyleTransfer(nn.Module):
     def _finished(self, stylized: Tensor, content: Tensor) -> Tensor:
         return match_color(stylized, content) if self.preserve_color else stylized
 
-    def _check_params(self, batch: Tensor, params: StyleParams) -> None:
-        if len(params) != len(batch):
-            raise ValueError(f"params must hold {len(batch)} images, got {len(params)}.")
-        expected = self.source.fingerprint(len(batch))
+    def _check_params(self, images: Images, params: StyleParams) -> None:
+        if len(params) != len(images):
+            raise ValueError(f"params must hold {len(images)} images, got {len(params)}.")
+        expected = self.source.fingerprint(len(images))
         if params.fingerprint != expected:
             raise ValueError(
                 f"params must be drawn from these styles ({expected}), got params of "

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from styleaug.adapters._host import missing_host
 from styleaug.adapters._seeding import WorkerStream, check_worker, draw_from
-from styleaug.adapters._volume import ChannelMode, Layout, stylize_array
+from styleaug.images.volume import ChannelMode, Layout, as_volume
 from styleaug.params import StyleParams
 from styleaug.styles import Styles
 from styleaug.styles.bank import StyleBank
@@ -139,7 +139,8 @@ class RandStyleTransfer(RandomizableTransform, InvertibleTransform):
         plain: Tensor = convert_to_tensor(img, track_meta=False)
         if self.params is None:
             raise RuntimeError(f"randomize must be called before, params is {self.params}.")
-        out = stylize_array(self.core, plain, self.params, self.layout)
+        images = as_volume(plain, self.layout)
+        out = self.core.apply_transform(images, self.params.repeat(len(images)))
         return convert_to_dst_type(out, dst=img)[0]
 
 

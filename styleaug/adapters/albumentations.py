@@ -14,6 +14,7 @@ import torch
 from styleaug.adapters._host import missing_host
 from styleaug.adapters._inline import bank_from_text, bank_to_text
 from styleaug.adapters._seeding import WorkerStream, check_worker, draw_from
+from styleaug.images.volume import as_volumes
 from styleaug.styles import Styles
 from styleaug.styles.bank import StyleBank
 from styleaug.stylizers.base import Precision
@@ -182,12 +183,10 @@ class StyleTransfer(ImageOnlyTransform):
     ) -> np.ndarray:
         """Stylize a volume ``(D, H, W[, C])`` with the statistics of the whole volume."""
         core = self._core_for(reference)
-        if not core.stylizer_on("cpu").pointwise:
-            return self.apply_to_images(volume, style_seed, reference, **params)
-        slices = _with_channels(volume)
-        tall = slices.reshape(-1, *slices.shape[2:])
-        out = core.apply_transform(tall, draw_from(core, style_seed))
-        return np.asarray(out).reshape(np.shape(volume))
+        slices = np.require(_with_channels(volume), requirements=["C", "W"])
+        images = as_volumes(torch.from_numpy(slices).permute(3, 1, 2, 0)[None])
+        out = torch.as_tensor(core.apply_transform(images, draw_from(core, style_seed)))
+        return out[0].permute(3, 1, 2, 0).numpy().reshape(np.shape(volume))
 
     def get_transform_init_args(self) -> dict[str, Any]:
         """Return the arguments for serialisation; styles that are images as the text of a bank."""

@@ -10,7 +10,7 @@ import torch
 from styleaug.adapters._host import missing_host
 from styleaug.adapters._monai_array import MAX_SEED, RandStyleTransfer, StyleTransfer
 from styleaug.adapters._seeding import WorkerStream
-from styleaug.adapters._volume import ChannelMode
+from styleaug.images.volume import ChannelMode
 from styleaug.styles import Styles
 from styleaug.stylizers.base import Precision
 

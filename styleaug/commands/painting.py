@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,24 @@ from rich.console import Console
 
 from styleaug.commands.jobs import Job
 from styleaug.commands.messages import complain
-from styleaug.images.batch import as_batch
+from styleaug.images.batch import Images, as_images
 from styleaug.images.files import ImageFile, read_image, write_image
 from styleaug.styles.bank import StyleBank
 from styleaug.stylizers.base import Stylizer
 from styleaug.transform import StyleTransfer
 
-Loaded = tuple[Job, ImageFile]
+
+@dataclass(frozen=True)
+class Loaded:
+    """An image file that was read and checked.
+
+    Attributes:
+        file: What its outputs are written like.
+        images: Its pixels, resized if that was asked for.
+    """
+
+    file: ImageFile
+    images: Images
 
 
 class Painter:
@@ -48,7 +60,9 @@ class Painter:
             self._paint_batch(batch)
             advance(len(batch))
 
-    def _loaded(self, jobs: Sequence[Job], advance: Callable[[int], object]) -> Iterator[Loaded]:
+    def _loaded(
+        self, jobs: Sequence[Job], advance: Callable[[int], object]
+    ) -> Iterator[tuple[Job, Loaded]]:
         for job in jobs:
             loaded = load(job.source, self.console, size=self.size)
             if loaded is None:
@@ -57,9 +71,8 @@ class Painter:
             else:
                 yield job, loaded
 
-    def _paint_batch(self, batch: Sequence[Loaded]) -> None:
-        pixels = np.stack([file.pixels for _, file in batch])
-        images = torch.from_numpy(pixels.reshape(*pixels.shape[:3], -1)).permute(0, 3, 1, 2)
+    def _paint_batch(self, batch: Sequence[tuple[Job, Loaded]]) -> None:
+        images = Images.cat([loaded.images for _, loaded in batch])
         names = [job.name.as_posix() for job, _ in batch]
         params = self.transform.draw_params(len(batch), ids=names)
         if len(batch[0][0].targets) == 1:
@@ -69,17 +82,17 @@ class Painter:
             grid = self.transform.stylize_grid(images, styles, alpha=params.alpha)
             views = list(grid.unbind(1))
         for view_index, view in enumerate(views):
-            stylized = torch.as_tensor(view).permute(0, 2, 3, 1).numpy().reshape(pixels.shape)
-            for (job, file), image in zip(batch, stylized, strict=True):
-                write_image(job.targets[view_index], image, file)
+            for (job, loaded), row in zip(batch, torch.as_tensor(view).split(1), strict=True):
+                pixels = np.asarray(loaded.images.restore(row))
+                write_image(job.targets[view_index], pixels, loaded.file)
 
 
-def load(path: Path, console: Console, *, size: int | None = None) -> ImageFile | None:
+def load(path: Path, console: Console, *, size: int | None = None) -> Loaded | None:
     """Return an image file that can be stylized, or name on the console what is wrong with it."""
     try:
         file = read_image(path)
-        as_batch(file.pixels)
-        return file if size is None else _resized(file, size)
+        images = as_images(file.pixels)
+        return Loaded(file, images if size is None else _resized(images, size))
     except (OSError, ValueError, TypeError) as error:
         complain(console, f"skipped {path}: {error}")
         return None
@@ -95,11 +108,11 @@ def encode_styles(
     """
     codes, names, broken = [], [], []
     for path in paths:
-        file = load(path, console)
-        if file is None:
+        loaded = load(path, console)
+        if loaded is None:
             broken.append(path)
         else:
-            codes.append(StyleBank.from_images([file.pixels], stylizer))
+            codes.append(StyleBank.from_images([loaded.images], stylizer))
             names.append(path.as_posix())
         advance(1)
     if not codes:
@@ -107,30 +120,31 @@ def encode_styles(
     return StyleBank.cat(codes, names), broken
 
 
-def _resized(file: ImageFile, size: int) -> ImageFile:
-    batch, _ = as_batch(file.pixels)
+def _resized(images: Images, size: int) -> Images:
+    batch = images.batch
     height, width = batch.shape[2:]
     scale = size / max(height, width)
     target = (max(32, round(height * scale)), max(32, round(width * scale)))
-    planes = batch.to(torch.float32)
-    top = 255.0 if file.pixels.dtype == np.uint8 else 65535.0
-    smooth = F.interpolate(planes, target, mode="bicubic", antialias=True).clamp_(0.0, top)
-    pixels = smooth.round()[0].permute(1, 2, 0).numpy().astype(file.pixels.dtype)
-    shaped = pixels[..., 0] if file.pixels.ndim == 2 else pixels
-    return ImageFile(shaped, file.format, file.has_grey_opacity, file.info)
+    top = 255.0 if batch.dtype == torch.uint8 else 65535.0
+    smooth = F.interpolate(batch.to(torch.float32), target, mode="bicubic", antialias=True)
+    return replace(images, batch=smooth.clamp_(0.0, top).round_().to(batch.dtype))
 
 
-def _batches(loaded: Iterator[Loaded], batch_size: int) -> Iterator[list[Loaded]]:
+def _batches(
+    loaded: Iterator[tuple[Job, Loaded]], batch_size: int
+) -> Iterator[list[tuple[Job, Loaded]]]:
     """Group neighbours of one shape and depth."""
-    group: list[Loaded] = []
+    group: list[tuple[Job, Loaded]] = []
     for item in loaded:
-        pixels = item[1].pixels
-        if group and (
-            len(group) == batch_size
-            or (pixels.shape, pixels.dtype) != (group[0][1].pixels.shape, group[0][1].pixels.dtype)
-        ):
+        full = len(group) == batch_size
+        if group and (full or _kind(item) != _kind(group[0])):
             yield group
             group = []
         group.append(item)
     if group:
         yield group
+
+
+def _kind(item: tuple[Job, Loaded]) -> tuple[torch.Size, torch.dtype]:
+    batch = item[1].images.batch
+    return batch.shape, batch.dtype

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -132,11 +133,12 @@ def _write_grid(
     styles = range(min(len(bank), _GRID_LIMIT))
     rows, labels = [], []
     for job in jobs[:_GRID_LIMIT]:
-        file = load(job.source, console, size=options.size)
-        if file is None:
+        loaded = load(job.source, console, size=options.size)
+        if loaded is None:
             continue
-        views = transform.stylize_grid(file.pixels, styles, alpha=transform.alpha[1])[0]
-        rows.append([to_picture(file.pixels), *map(_as_picture, views)])
+        views = transform.stylize_grid(loaded.images, styles, alpha=transform.alpha[1])[0]
+        shown = [replace(loaded.images, batch=view) for view in views.cpu().split(1)]
+        rows.append([to_picture(images) for images in (loaded.images, *shown)])
         labels.append(job.name.stem)
     heads = ["content \\ style", *style_names(bank.names[index] for index in styles)]
     references = [None, *(_thumbnail(bank.names[index], console) for index in styles)]
@@ -145,14 +147,9 @@ def _write_grid(
     sheet.save(options.grid)
 
 
-def _as_picture(view: object) -> Image.Image:
-    array = view.permute(1, 2, 0).cpu().numpy()  # type: ignore[attr-defined]
-    return to_picture(array)
-
-
 def _thumbnail(path: str, console: Console) -> Image.Image | None:
-    file = load(Path(path), console)
-    return None if file is None else to_picture(file.pixels)
+    loaded = load(Path(path), console)
+    return None if loaded is None else to_picture(loaded.images)
 
 
 def _report(

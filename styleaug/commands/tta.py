@@ -19,7 +19,7 @@ from styleaug._files import write_text
 from styleaug.commands.messages import complain, say
 from styleaug.commands.painting import load
 from styleaug.commands.stylize import pick_device, progress_bar
-from styleaug.images.batch import as_batch, to_content
+from styleaug.images.batch import to_content
 from styleaug.images.files import find_named
 from styleaug.styles.bank import StyleBank
 from styleaug.stylizers import create_stylizer
@@ -144,10 +144,10 @@ def _batches(
 
 
 def _read(path: Path, options: argparse.Namespace, console: Console) -> Tensor | None:
-    file = load(path, console)
-    if file is None:
+    loaded = load(path, console)
+    if loaded is None:
         return None
-    image = to_content(as_batch(file.pixels)[0])
+    image = to_content(loaded.images.batch)
     if options.size:
         size = tuple((options.size * 2)[:2])
         image = F.interpolate(image, size, mode="bilinear", antialias=True).clamp_(0.0, 1.0)

@@ -1,14 +1,20 @@
 """Where pixels come in and go out: arrays and tensors, files, colour spaces, contact sheets."""
 
-from styleaug.images.batch import AnyImage, as_batch, from_content, to_content
+from styleaug.images.batch import AnyImage, Images, as_batch, as_images, from_content, to_content
 from styleaug.images.colorspace import lab_to_rgb, rgb_to_lab
 from styleaug.images.files import ImageFile, find_images, read_image, write_image
 from styleaug.images.sheet import contact_sheet, to_picture
+from styleaug.images.volume import Layout, as_volume, as_volumes
 
 __all__ = [
     "AnyImage",
     "ImageFile",
+    "Images",
+    "Layout",
     "as_batch",
+    "as_images",
+    "as_volume",
+    "as_volumes",
     "contact_sheet",
     "find_images",
     "from_content",

@@ -1,13 +1,15 @@
 """Layouts, data types and ranges of arrays, tensors and PIL images.
 
-An image of any kind becomes a batch ``(B, C, H, W)`` in its own data type (`as_batch`); rows of it
+An image of any kind is checked once, at the entry, and becomes a record (`as_images`) that is
+carried from there: a batch ``(B, C, H, W)`` in its own data type, and the way back. Rows of it
 become the library's tensor, float32 RGB in [0, 1] (`to_content`), and come back (`from_content`).
 Rows that nobody asks for are never converted, so they keep every bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -28,6 +30,66 @@ _PIL_BACK = ("LA", "CMYK", "YCbCr")
 _PIL_MODES = {"1": "L", "P": "RGB", "LA": "RGBA", "PA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB"}
 
 
+@dataclass(frozen=True)
+class Images:
+    """Images that have been checked, and the way back to what they were.
+
+    Attributes:
+        batch: ``(B, C, H, W)`` in their own data type.
+        restore: Maps a batch of this shape, or of other sides, to the layout that came in.
+        depth: How many slices of a volume stand below each other in every image.
+
+    Example:
+        >>> images = as_images(np.zeros((40, 50), dtype=np.uint8))
+        >>> len(images), images.batch.shape, images.restore(images.batch).shape
+        (1, torch.Size([1, 1, 40, 50]), (40, 50))
+    """
+
+    batch: Tensor
+    restore: Callable[[Tensor], AnyImage]
+    depth: int = 1
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    def __getitem__(self, rows: slice) -> Images:
+        """Return some images of a batch."""
+        return replace(self, batch=self.batch[rows])
+
+    @staticmethod
+    def cat(parts: Sequence[Images]) -> Images:
+        """Join images of one shape and data type; the joined batch stays a batch on its way back.
+
+        Example:
+            >>> one = as_images(np.zeros((40, 50), dtype=np.uint8))
+            >>> Images.cat([one, one]).batch.shape
+            torch.Size([2, 1, 40, 50])
+        """
+        return Images(torch.cat([part.batch for part in parts]), lambda batch: batch)
+
+    def sliced(self) -> Images:
+        """Return the slices of volumes as images of their own.
+
+        Raises:
+            ValueError: If a side of the slices is under 32 pixels.
+        """
+        slices = self.batch.unflatten(2, (self.depth, -1)).movedim(2, 1).flatten(0, 1)
+        check_images("image", slices, CHANNELS)
+
+        def restore(batch: Tensor) -> AnyImage:
+            return self.restore(batch.unflatten(0, (-1, self.depth)).movedim(1, 2).flatten(2, 3))
+
+        return Images(slices, restore)
+
+
+def as_images(image: AnyImage | Images) -> Images:
+    """Return the record of an image; one that is a record already is not checked again.
+
+    Arguments and errors are those of `as_batch`.
+    """
+    return image if isinstance(image, Images) else Images(*as_batch(image))
+
+
 def as_batch(image: AnyImage) -> tuple[Tensor, Callable[[Tensor], AnyImage]]:
     """Return ``image`` as a batch and a function that brings a batch back to its layout.
 
@@ -46,15 +108,20 @@ def as_batch(image: AnyImage) -> tuple[Tensor, Callable[[Tensor], AnyImage]]:
             values are not finite or leave [0, 1].
     """
     batch, restore = _layout(image)
+    check_batch(batch)
+    return batch, restore
+
+
+def check_batch(batch: Tensor, channels: Sequence[int] = CHANNELS) -> None:
+    """Raise unless a batch has a known data type, shape and range; errors as in `as_batch`."""
     if batch.dtype not in _LEVELS and batch.dtype not in _FLOATS:
         raise TypeError(
             f"image must be uint8, uint16 or floating point in [0, 1], got {batch.dtype}. "
             "Scale other integers (Hounsfield units, 12-bit data) to float32 in [0, 1] first."
         )
-    check_images("image", batch, CHANNELS)
+    check_images("image", batch, channels)
     if batch.dtype in _FLOATS:
         check_unit_range("image", batch)
-    return batch, restore
 
 
 def to_content(batch: Tensor) -> Tensor:
@@ -147,7 +214,7 @@ def _array_layout(image: np.ndarray) -> tuple[Tensor, Callable[[Tensor], AnyImag
 
     def restore(batch: Tensor) -> np.ndarray:
         array = batch.permute(0, 2, 3, 1).contiguous().numpy()
-        return array.reshape(image.shape)
+        return array[0, ..., 0] if image.ndim == 2 else array[0] if image.ndim == 3 else array
 
     return batch, restore
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from styleaug.images.batch import AnyImage, as_batch, to_content
+from styleaug.images.batch import AnyImage, Images, as_images, to_content
 
 _MARGIN = 6
 _LABEL = 18
@@ -63,7 +63,7 @@ def contact_sheet(
     return sheet
 
 
-def to_picture(pixels: AnyImage) -> Image.Image:
+def to_picture(image: AnyImage | Images) -> Image.Image:
     """Return an image as an 8-bit RGB picture to look at.
 
     Example:
@@ -71,7 +71,7 @@ def to_picture(pixels: AnyImage) -> Image.Image:
         >>> to_picture(np.full((32, 32), 65535, dtype=np.uint16)).getpixel((0, 0))
         (255, 255, 255)
     """
-    content = to_content(as_batch(pixels)[0])[0]
+    content = to_content(as_images(image).batch)[0]
     return Image.fromarray((content * 255).round().byte().permute(1, 2, 0).numpy())
 
 

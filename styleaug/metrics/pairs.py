@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from styleaug.images.checks import check_unit_range
+
 
 class PairMetric(Metric):
     """Averages `measure` over all pairs that were seen.
@@ -73,6 +75,4 @@ def check_metric_images(name: str, images: Tensor) -> None:
         raise ValueError(f"{name} must be (B, 3, H, W) with images, got {tuple(images.shape)}.")
     if not images.is_floating_point():
         raise TypeError(f"{name} must be floating point in [0, 1], got {images.dtype}.")
-    low, high = (float(x) for x in torch.aminmax(images))
-    if not (low >= -1e-4 and high <= 1.0 + 1e-4):
-        raise ValueError(f"{name} must be finite and in [0, 1], got values from {low} to {high}.")
+    check_unit_range(name, images)

@@ -11,11 +11,11 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from styleaug.images.batch import AnyImage, as_batch, to_content
+from styleaug.images.batch import AnyImage, Images, as_images, to_content
 from styleaug.images.files import find_images, read_image
 from styleaug.images.sheet import contact_sheet, to_picture
 from styleaug.styles.medoids import color_statistics
-from styleaug.styles.picking import DatasetImages, Describe, describe_image, pick_rows
+from styleaug.styles.picking import DatasetImages, Describe, describe_content, pick_rows
 from styleaug.stylizers import check_stylizer, create_stylizer
 from styleaug.stylizers.base import Stylizer
 from styleaug.stylizers.code import StyleCode
@@ -67,7 +67,7 @@ class StyleBank:
     @classmethod
     def from_images(
         cls,
-        images: Iterable[AnyImage],
+        images: Iterable[AnyImage | Images],
         stylizer: Stylizer | str,
         *,
         names: Sequence[str] | None = None,
@@ -305,10 +305,12 @@ def _built(stylizer: Stylizer | str, keep: str | None) -> Stylizer:
     return stylizer
 
 
-def _encode(image: AnyImage, stylizer: Stylizer, describe: Describe) -> tuple[StyleCode, Tensor]:
+def _encode(
+    image: AnyImage | Images, stylizer: Stylizer, describe: Describe
+) -> tuple[StyleCode, Tensor]:
     """Return the code and the vectors of an image or a batch."""
-    content = to_content(as_batch(image)[0])
-    return stylizer.encode_checked(content), describe_image(image, describe)
+    content = to_content(as_images(image).batch)
+    return stylizer.encode_checked(content), describe_content(content, describe)
 
 
 def _write_sheet(

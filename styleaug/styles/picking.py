@@ -9,7 +9,7 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from styleaug.images.batch import AnyImage, as_batch, to_content
+from styleaug.images.batch import as_images, to_content
 from styleaug.styles.medoids import find_medoids
 
 Describe = Callable[[Tensor], Tensor]
@@ -91,17 +91,17 @@ def _survey(
         item = dataset[row]
         labels.append(item.get("domain", "") if isinstance(item, dict) else "")
         if describe is not None:
-            vectors.append(describe_image(_image(item), describe))
+            content = to_content(as_images(_image(item)).batch)
+            vectors.append(describe_content(content, describe))
     return labels, torch.cat(vectors) if vectors else None
 
 
-def describe_image(image: AnyImage, describe: Describe) -> Tensor:
-    """Return the vectors ``(B, K)`` of an image or a batch, float32 on the CPU.
+def describe_content(content: Tensor, describe: Describe) -> Tensor:
+    """Return the vectors ``(B, K)`` of images ``(B, 3, H, W)``, float32 on the CPU.
 
     Raises:
         ValueError: If ``describe`` does not return one vector per image.
     """
-    content = to_content(as_batch(image)[0])
     with torch.no_grad():
         vectors = describe(content)
     if vectors.ndim != 2 or len(vectors) != len(content):

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from styleaug._checks import check_choice
+from styleaug.images.checks import check_images, check_unit_range
 from styleaug.weights import Weights, load_network, locate_weights, read_state_dict
 
 try:
@@ -177,13 +178,8 @@ def grey_images(images: Tensor) -> Tensor:
         ValueError: If they are no images of one or three channels in [0, 1] with sides of at least
             32 pixels.
     """
-    if images.ndim != 4 or images.shape[1] not in (1, 3) or min(images.shape[2:]) < 32:
-        raise ValueError(
-            f"images must be (B, 1 or 3, H, W) with sides >= 32, got {tuple(images.shape)}."
-        )
-    low, high = (float(x) for x in torch.aminmax(images.detach()))
-    if not (low >= -1e-3 and high <= 1.0 + 1e-3):
-        raise ValueError(f"images must be finite and in [0, 1], got values from {low} to {high}.")
+    check_images("images", images, (1, 3))
+    check_unit_range("images", images.detach())
     return images.mean(dim=1, keepdim=True)
 
 

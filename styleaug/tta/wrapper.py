@@ -5,14 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from styleaug._checks import check_choice, check_count, check_probability
-from styleaug.adapters._volume import Layout, stylize_array
-from styleaug.images.batch import as_batch, to_content
+from styleaug.images.batch import Images, as_images, to_content
+from styleaug.images.volume import as_volumes
 from styleaug.params import StyleParams
 from styleaug.styles.bank import StyleBank
 from styleaug.styles.medoids import color_statistics
@@ -146,8 +147,8 @@ class StyleTTA(nn.Module):
         Returns:
             What the model returns, merged; with ``return_stats`` a pair.
         """
-        _check_batch(images)
-        contents = _contents(images)
+        seen = _as_record(images)
+        contents = to_content(seen.batch)
         styles = self._styles(contents, ids)
         parts, start = [], 0
         asked = limit = self.max_batch or len(images) * self._views_each
@@ -155,7 +156,7 @@ class StyleTTA(nn.Module):
             while start < len(images):
                 rows = slice(start, start + max(1, limit // self._views_each))
                 try:
-                    parts.append(self._predict(images[rows], contents[rows], styles[rows], limit))
+                    parts.append(self._predict(seen[rows], contents[rows], styles[rows], limit))
                 except RuntimeError as error:
                     if limit == 1 or not _ran_out_of_memory(error):
                         raise
@@ -195,17 +196,17 @@ class StyleTTA(nn.Module):
         return styles
 
     def _predict(
-        self, images: Tensor, contents: Tensor, styles: Tensor, limit: int
+        self, images: Images, contents: Tensor, styles: Tensor, limit: int
     ) -> tuple[dict[str, Tensor], dict[str, StyleStats]]:
         """Return merged outputs and statistics of some samples, by name ("" for a bare tensor)."""
-        views = stylized_views(self.core, images, styles, self.alpha)
+        views, own = stylized_views(self.core, images, styles, self.alpha), images.batch[:, None]
         accepted = self._accepted(views, contents)
-        keep = accepted.view(*accepted.shape, *[1] * (images.ndim - 1)).to(images.device)
-        views = torch.where(keep, views, images[:, None])
+        views = torch.where(accepted[..., None, None, None].to(own.device), views, own)
         if self.include_identity:
-            views = torch.cat([views, images[:, None]], dim=1)
+            views = torch.cat([views, own], dim=1)
         merged, stats = {}, {}
-        for name, flat in self._outputs(views.flatten(0, 1), limit).items():
+        restored = torch.as_tensor(images.restore(views.flatten(0, 1)))
+        for name, flat in self._outputs(restored, limit).items():
             outputs = flat.unflatten(0, (len(images), self._views_each)).transpose(0, 1)
             merged[name] = merge_views(outputs, self.merge, self.activation)
             stats[name] = view_stats(outputs, merged[name], self.activation, accepted, styles)
@@ -216,7 +217,7 @@ class StyleTTA(nn.Module):
         if self.accept is None:
             return torch.ones(count, dtype=torch.bool)
         repeated = contents.repeat_interleave(count[1], 0)
-        accepted = torch.as_tensor(self.accept(_contents(views.flatten(0, 1)), repeated))
+        accepted = torch.as_tensor(self.accept(to_content(views.flatten(0, 1)), repeated))
         if accepted.shape != (count.numel(),) or accepted.dtype != torch.bool:
             raise ValueError(
                 f"accept must return ({count.numel()},) booleans, one per view, got "
@@ -251,29 +252,28 @@ class StyleTTA(nn.Module):
         )
 
 
-def stylized_views(core: StyleTransfer, images: Tensor, styles: Tensor, alpha: float) -> Tensor:
-    """Return ``(B, n, C, ...)``: every image in its own n styles.
+def stylized_views(core: StyleTransfer, images: Images, styles: Tensor, alpha: float) -> Tensor:
+    """Return ``(B, n, C, H, W)``: every image of the batch in its own n styles.
 
     The content is encoded once for all its styles where the stylizer can.
     """
     rows = [tuple(row) for row in styles.tolist()]
-    if images.ndim == 5:
-        return torch.stack(
-            [_volume_views(core, v, r, alpha) for v, r in zip(images, rows, strict=True)]
-        )
+    images = replace(images, restore=lambda batch: batch)
+    if images.depth > 1:  # volumes are large: one at a time
+        pairs = [(place, style) for place, row in enumerate(rows) for style in row]
+        views = [_applied(core, images[i : i + 1], [style], alpha) for i, style in pairs]
+        return torch.cat(views).unflatten(0, styles.shape)
     if len(set(rows)) == 1:
         return core.stylize_grid(images, rows[0], alpha)
-    if core.stylizer_on(core.device or images.device).encodes_content_once:
+    if core.stylizer_on(core.device or images.batch.device).encodes_content_once:
         grids = [core.stylize_grid(images[i : i + 1], row, alpha) for i, row in enumerate(rows)]
         return torch.cat(grids)
-    repeated = images.repeat_interleave(styles.shape[1], 0)
-    views = core.apply_transform(repeated, _params(core, styles.flatten().tolist(), alpha))
-    return torch.as_tensor(views).unflatten(0, styles.shape)
+    repeated = replace(images, batch=images.batch.repeat_interleave(styles.shape[1], 0))
+    return _applied(core, repeated, styles.flatten().tolist(), alpha).unflatten(0, styles.shape)
 
 
-def _volume_views(core: StyleTransfer, volume: Tensor, row: Sequence[int], alpha: float) -> Tensor:
-    views = [stylize_array(core, volume, _params(core, [i], alpha), Layout()) for i in row]
-    return torch.stack(views)
+def _applied(core: StyleTransfer, images: Images, styles: Sequence[int], alpha: float) -> Tensor:
+    return torch.as_tensor(core.apply_transform(images, _params(core, styles, alpha)))
 
 
 def _params(core: StyleTransfer, styles: Sequence[int], alpha: float) -> StyleParams:
@@ -317,7 +317,7 @@ def _check_statistics(bank: StyleBank, describe: Callable[[Tensor], Tensor]) -> 
         )
 
 
-def _check_batch(images: Any) -> None:
+def _as_record(images: Any) -> Images:
     if not isinstance(images, Tensor):
         raise TypeError(
             f"images must be a tensor (B, C, H, W), got {type(images).__name__}. One PIL image or "
@@ -328,14 +328,7 @@ def _check_batch(images: Any) -> None:
             f"images must be a batch (B, C, H, W) or (B, C, H, W, D), got {tuple(images.shape)}. "
             "One image becomes a batch of one by image[None]."
         )
-
-
-def _contents(images: Tensor) -> Tensor:
-    """Return images, or the slices of each volume below each other, as RGB in [0, 1]."""
-    if images.ndim == 5:
-        images = images.movedim(-1, 2).flatten(2, 3)
-    batch, _ = as_batch(images)
-    return to_content(batch)
+    return as_images(images) if images.ndim == 4 else as_volumes(images, channels=(1, 3))
 
 
 def _named(output: Any) -> dict[str, Tensor]:

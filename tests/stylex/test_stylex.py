@@ -109,7 +109,7 @@ def test_similarity_is_a_cosine_that_lets_gradients_through(metric):
     assert metric.embed(_films(1, 65)).shape == (1, 512)
     with pytest.raises(ValueError, match="as many images"):
         metric.similarity(films, films[:2])
-    with pytest.raises(ValueError, match="sides >= 32"):
+    with pytest.raises(ValueError, match="sides of at least 32"):
         metric.embed(films[..., :20, :20])
     with pytest.raises(ValueError, match="finite"):
         metric.embed(films * float("nan"))

@@ -1,0 +1,148 @@
+"""Volumes, and images of any number of channels in any unit, as records of images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from styleaug._checks import check_choice
+from styleaug.images.batch import CHANNELS, Images, check_batch
+
+ChannelMode: TypeAlias = Literal["rgb", "each", "joint"]
+CHANNEL_MODES = ("rgb", "each", "joint")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How channels, slices and units are to be understood.
+
+    Attributes:
+        channel_mode: "rgb": one grey or three colour channels, stylized together. "each": every
+            channel is a grey image of its own. "joint": grey channels that share their statistics.
+        a_min: Value that is black, in the unit of the image; None: the image is in [0, 1] or
+            8 or 16-bit.
+        a_max: Value that is white. Values outside the window are left untouched.
+        slice_axis: Spatial axis that a volume is cut along.
+
+    Raises:
+        ValueError: If the mode is unknown, or the window is not complete and rising.
+    """
+
+    channel_mode: ChannelMode = "rgb"
+    a_min: float | None = None
+    a_max: float | None = None
+    slice_axis: int = -1
+
+    def __post_init__(self) -> None:
+        check_choice("channel_mode", self.channel_mode, CHANNEL_MODES)
+        if (self.a_min is None) != (self.a_max is None):
+            raise ValueError(f"a_min and a_max go together, got {self.a_min} and {self.a_max}.")
+        if self.a_min is not None and self.a_max is not None and self.a_min >= self.a_max:
+            raise ValueError(f"a_min must be below a_max, got {self.a_min} and {self.a_max}.")
+        if not -3 <= self.slice_axis <= 2:
+            raise ValueError(f"slice_axis must be a spatial axis, 0 to 2, got {self.slice_axis}.")
+
+    @property
+    def window(self) -> tuple[float, float] | None:
+        """Black and white in the unit of the image, where it has one."""
+        return None if self.a_min is None or self.a_max is None else (self.a_min, self.a_max)
+
+
+def as_volume(image: Tensor, layout: Layout) -> Images:
+    """Return a channel-first image or volume of any unit as a record.
+
+    Args:
+        image: ``(C, H, W)`` or ``(C, H, W, D)``.
+        layout: How to understand it.
+
+    Returns:
+        One image per group of channels that go together, as `as_volumes` gives them. Its way back
+        ends in the unit and data type that came in, with values outside the window as they were.
+
+    Raises:
+        TypeError: As in `as_batch`, where there is no window.
+        ValueError: If the shape does not fit the layout, or as in `as_batch`.
+
+    Example:
+        >>> scan = torch.randint(-1000, 1000, (1, 64, 48, 5)).to(torch.int16)
+        >>> images = as_volume(scan, Layout(a_min=-1000, a_max=1000))
+        >>> images.batch.shape, images.restore(images.batch).equal(scan)
+        (torch.Size([1, 1, 320, 48]), True)
+    """
+    if image.ndim not in (3, 4):
+        raise ValueError(f"image must be (C, H, W) or (C, H, W, D), got {tuple(image.shape)}.")
+    axis = layout.slice_axis if layout.slice_axis < 0 else layout.slice_axis + 1
+    volume = image.unsqueeze(-1) if image.ndim == 3 else image.movedim(axis, -1)
+    images = as_volumes(_grouped(_to_unit(volume, layout.window), layout.channel_mode))
+
+    def restore(batch: Tensor) -> Tensor:
+        stylized = torch.as_tensor(images.restore(batch)).reshape(volume.shape)
+        out = _from_unit(stylized, volume, layout.window)
+        return out.squeeze(-1) if image.ndim == 3 else out.movedim(-1, axis)
+
+    return replace(images, restore=restore)
+
+
+def as_volumes(volumes: Tensor, channels: Sequence[int] = CHANNELS) -> Images:
+    """Return volumes as a record of tall images, their slices below each other.
+
+    A stylizer that is pointwise sees each volume as one image, so that its statistics are those of
+    the volume and slices do not flicker; for any other, `Images.sliced` cuts it.
+
+    Args:
+        volumes: ``(B, C, H, W, D)``, uint8, uint16 or floating point in [0, 1].
+        channels: The channel counts that are allowed.
+
+    Raises:
+        TypeError: As in `as_batch`.
+        ValueError: As in `as_batch`.
+
+    Example:
+        >>> as_volumes(torch.rand(2, 1, 40, 50, 6)).batch.shape
+        torch.Size([2, 1, 240, 50])
+    """
+    kinds, height, width, depth = volumes.shape[1:]
+    tall = volumes.movedim(-1, 2).flatten(2, 3)
+    check_batch(tall, channels)
+
+    def restore(batch: Tensor) -> Tensor:
+        return batch.reshape(-1, kinds, depth, height, width).movedim(2, -1)
+
+    return Images(tall, restore, depth)
+
+
+def _grouped(volume: Tensor, mode: str) -> Tensor:
+    """Return ``(C, H, W, D)`` as volumes ``(B, 1 or 3, h, W, D)`` that share one draw."""
+    if mode == "each":
+        return volume.unsqueeze(1)
+    if mode == "joint":  # the channels below each other in one grey image share statistics
+        return volume.flatten(0, 1)[None, None]
+    if volume.shape[0] not in (1, 3):
+        raise ValueError(
+            f"image must have 1 or 3 channels in channel_mode='rgb', got {volume.shape[0]}. Use "
+            "channel_mode='each' or 'joint' for other channels."
+        )
+    return volume.unsqueeze(0)
+
+
+def _to_unit(values: Tensor, window: tuple[float, float] | None) -> Tensor:
+    if window is None:
+        return values
+    low, high = window
+    return ((values.to(torch.float32) - low) / (high - low)).clamp_(0.0, 1.0)
+
+
+def _from_unit(unit: Tensor, like: Tensor, window: tuple[float, float] | None) -> Tensor:
+    """Return values in the unit of ``like``, of which those outside the window stay."""
+    if window is None:
+        return unit
+    low, high = window
+    values = unit * (high - low) + low
+    if not like.is_floating_point():
+        values = values.round_()
+    inside = (like >= low) & (like <= high)
+    return torch.where(inside, values.to(like.dtype), like)
