@@ -8,6 +8,7 @@ import argparse
 STYLIZER = "micro"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 TRAINING_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 SELECTS = ("random", "nearest", "farthest")
 MERGES = ("mean_prob", "mean_logit", "max", "vote")
 ACTIVATIONS = ("softmax", "sigmoid")
@@ -127,7 +128,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--config", metavar="FILE", help="TOML file of settings; arguments take precedence")
     add("--resume", action="store_true", help="go on from the last checkpoint of the output folder")
     add("--precision", choices=TRAINING_PRECISIONS)
-    add("--accelerator", choices=["auto", "cpu", "cuda"])
+    add("--accelerator", choices=ACCELERATORS)
     add("--epochs", type=float, metavar="X", help="passes over the contents, in place of --steps")
     add("--learning-rate", type=float, metavar="X")
     add("--start", metavar="W", help="weights to start from: a file, or a published name")

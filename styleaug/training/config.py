@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from styleaug._checks import check_choice
+from styleaug._records import check_fields, read_record
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class TrainConfig:
         clip: Largest norm of the gradient.
         precision: "32-true", "bf16-mixed" or "16-mixed".
         devices: Processes on this machine; under ``torchrun`` its world size counts instead.
-        accelerator: "auto", "cpu" or "cuda".
+        accelerator: "auto", "cpu", "cuda" or "mps".
         workers: Loader workers per process.
         seed: Seed of weights, crops and pairs; ranks and workers get streams of their own.
         checkpoint_every: Steps between checkpoints.
@@ -44,11 +47,12 @@ class TrainConfig:
         start: Weights to start from instead of random ones: a file, or a published name such as
             "medical"; empty for none.
         features: File with the weights of the perceptual backbone; empty downloads torchvision's.
-        weights: Loss weights by name, in place of the recipe's own.
-        options: Further settings of the recipe.
+        weights: Loss weights by name, in place of the recipe's own; 0 or more.
+        options: Further settings of the recipe: texts, numbers, true or false, and lists of them.
 
     Raises:
-        ValueError: If a setting is out of range.
+        ValueError: If a setting is of another type or out of range. Which losses and options there
+            are, the recipe knows: the `Trainer` refuses others.
 
     Example:
         >>> config = TrainConfig("micro", content=("slides",), output="run", steps=10)
@@ -84,22 +88,25 @@ class TrainConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choice("precision", self.precision, PRECISIONS)
-        least = {
-            "epochs": 0,
-            "steps": 1,
-            "batch_size": 2,
-            "accumulate": 1,
-            "size": 32,
-            "devices": 1,
-        }
-        for name, bound in least.items():
+        check_choice("accelerator", self.accelerator, ACCELERATORS)
+        for name, bound in _LEAST.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"{name} must be at least {bound}, got {getattr(self, name)}.")
-        if not 0.0 <= self.same_kind <= 1.0:
-            raise ValueError(f"same_kind must be within [0, 1], got {self.same_kind}.")
+        for name, bound in (("same_kind", 1), ("seed", 2**32 - 1)):
+            if getattr(self, name) > bound:
+                raise ValueError(f"{name} must be at most {bound}, got {getattr(self, name)}.")
+        if self.clip <= 0.0:
+            raise ValueError(f"clip must be over 0, got {self.clip}.")
         if not self.content:
             raise ValueError(f"content must name at least one folder, got {self.content}.")
+        _check_texts(self)
+        for name, weight in self.weights.items():
+            if weight < 0.0:
+                raise ValueError(f"weights.{name} must be 0 or more, got {weight}.")
+        options = {name: _plain(f"options.{name}", value) for name, value in self.options.items()}
+        object.__setattr__(self, "options", options)
 
     def to_toml(self) -> str:
         """Return the settings as TOML."""
@@ -107,7 +114,8 @@ class TrainConfig:
         tables = {k: v for k, v in asdict(self).items() if isinstance(v, Mapping) and v}
         lines = [f"{key} = {_literal(value)}" for key, value in flat.items()]
         for name, table in tables.items():
-            lines += ["", f"[{name}]", *(f"{key} = {_literal(v)}" for key, v in table.items())]
+            items = (f"{_literal(key)} = {_literal(value)}" for key, value in table.items())
+            lines += ["", f"[{name}]", *items]
         return "\n".join(lines) + "\n"
 
     @classmethod
@@ -115,20 +123,13 @@ class TrainConfig:
         """Read TOML; ``changes`` take precedence.
 
         Raises:
-            ValueError: If the text is no TOML, or has unknown keys.
+            ValueError: If the text is no TOML, or has unknown keys or values that do not fit.
         """
         try:
             record = tomllib.loads(text) | changes
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"config must be TOML, {error}.") from error
-        unknown = sorted(set(record) - {item.name for item in fields(cls)})
-        if unknown:
-            known = sorted(item.name for item in fields(cls))
-            raise ValueError(f"config has unknown keys {unknown}; known are {known}.")
-        values: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in record.items()
-        }
-        return cls(**values)
+        return read_record(cls, record, "config")
 
     @classmethod
     def from_file(cls, path: str | Path, **changes: Any) -> TrainConfig:
@@ -140,6 +141,43 @@ class TrainConfig:
         return replace(self, **changes)
 
 
+_LEAST = {
+    **{"steps": 1, "epochs": 0, "batch_size": 2, "accumulate": 1, "size": 32, "devices": 1},
+    **{"learning_rate": 0, "warm_up": 0, "weight_decay": 0, "workers": 0, "seed": 0},
+    **{"checkpoint_every": 1, "log_every": 1, "images_every": 1, "same_kind": 0},
+}
+
+
+def _check_texts(config: TrainConfig) -> None:
+    """Refuse texts that a file cannot hold, and empty ones that would stand for this folder."""
+    named = {"content": config.content, "style": config.style, "output": (config.output,)}
+    for name, texts in named.items():
+        if "" in texts:
+            raise ValueError(f"{name} must be a folder, got an empty text.")
+    for text in (*config.content, *config.style, config.output, config.start, config.features):
+        _check_writable("paths", text)
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Return what TOML can hold, with lists as tuples, or raise ``ValueError``."""
+    if isinstance(value, list | tuple):
+        return tuple(_plain(name, item) for item in value)
+    if isinstance(value, str):
+        _check_writable(name, value)
+    if isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise ValueError(
+        f"{name} must be a text, a finite number, true, false or a list of them, got {value!r}."
+    )
+
+
+def _check_writable(name: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name} must be Unicode to be written down, got {text!r}.") from error
+
+
 def _literal(value: Any) -> str:
     """Return a scalar or a list of scalars as TOML, whose strings and numbers are those of JSON."""
-    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
