@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from huggingface_hub import hf_hub_download
@@ -21,7 +21,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from styleaug._files import replacing
+from styleaug._records import read_record
 
+_Config = TypeVar("_Config")
 _PICKLED = (".pth", ".pt", ".tar", ".bin")
 _WRAPPERS = ("model", "state_dict", "params")
 
@@ -82,6 +84,14 @@ class LocatedWeights:
     path: Path
     record: Weights | None
     config: Mapping[str, Any]
+
+    def read_config(self, kind: type[_Config]) -> _Config:
+        """Return the configuration as a dataclass that checks itself.
+
+        Raises:
+            ValueError: If a key is unknown, or a value does not fit.
+        """
+        return read_record(kind, self.config, f"the config.json beside {str(self.path)!r}")
 
 
 _ADDRESSES = ("https://", "file://")

@@ -71,16 +71,3 @@ def lpips_distance(
         weighted = difference * head.to(difference).view(1, -1, 1, 1)
         total.append(weighted.sum(dim=1).flatten(1).mean(dim=1))
     return torch.stack(total).sum(dim=0)
-
-
-def lpips_loss(
-    output: Sequence[Tensor], target: Sequence[Tensor], heads: Sequence[Tensor]
-) -> Tensor:
-    """Return `lpips_distance`, averaged over the batch.
-
-    Example:
-        >>> maps = [torch.rand(1, 4, 8, 8)]
-        >>> lpips_loss(maps, maps, [torch.ones(4)]).item()
-        0.0
-    """
-    return lpips_distance(output, target, heads).mean()

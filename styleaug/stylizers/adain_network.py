@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from styleaug._checks import check_choice, check_positive
+from styleaug._records import check_fields
 from styleaug.features.encoders import build_encoder
 
 _DECODER: tuple[int | str, ...] = (256, "up", 256, 256, 256, 128, "up", 128, 64, "up", 64, 3)
@@ -43,9 +44,10 @@ class AdaINConfig:
     feature_scale: float = 1.0
 
     def __post_init__(self) -> None:
+        check_positive("feature_scale", self.feature_scale)
+        check_fields(self)
         check_choice("backbone", self.backbone, _LAYERS)
         check_choice("layer", self.layer, _LAYERS[self.backbone])
-        check_positive("feature_scale", self.feature_scale)
 
     @property
     def shape(self) -> tuple[int, int]:

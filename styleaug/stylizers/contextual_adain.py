@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,7 +62,7 @@ class ContextualAdaIN(Stylizer):
         state = read_state_dict(located.path)
         if not any(key.startswith("decoder.") for key in state):
             state = _joined(state, encoder)
-        self.network = AdaINNetwork(_config(located.config))
+        self.network = AdaINNetwork(located.read_config(AdaINConfig))
         self.weights_id = load_network(self.network, state, origin=str(weights))
 
     def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
@@ -90,8 +88,3 @@ def _joined(decoder: Mapping[str, Tensor], encoder: str | Path | None) -> dict[s
     part = {key: whole[key] for key in needed if key in whole}
     named = {f"encoder.{key}": tensor for key, tensor in part.items()}
     return named | {f"decoder.{key}": tensor for key, tensor in decoder.items()}
-
-
-def _config(config: Mapping[str, Any]) -> AdaINConfig:
-    known = {item.name for item in fields(AdaINConfig)}
-    return AdaINConfig(**{key: value for key, value in config.items() if key in known})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +67,7 @@ class RAST(Stylizer):
         state = read_state_dict(located.path)
         if not any(key.startswith("decoder.") for key in state):
             state = _joined(state, transform, encoder)
-        self.network = RASTNetwork(_config(located.config))
+        self.network = RASTNetwork(located.read_config(RASTConfig))
         self.weights_id = load_network(self.network, state, origin=str(weights))
 
     def _code_settings(self) -> dict[str, Any]:
@@ -106,8 +105,3 @@ def _joined(
     states["encoder"] = {key: t for key, t in states["encoder"].items() if key in needed}
     states["decoder"] = dict(decoder)
     return {f"{name}.{key}": t for name, state in states.items() for key, t in state.items()}
-
-
-def _config(config: Mapping[str, Any]) -> RASTConfig:
-    known = {item.name for item in fields(RASTConfig)}
-    return RASTConfig(**{key: value for key, value in config.items() if key in known})

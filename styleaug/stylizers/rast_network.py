@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from styleaug._checks import check_choice, check_positive
+from styleaug._records import check_fields
 from styleaug.features.encoders import build_encoder
 from styleaug.stylizers.adain_network import adain_to, build_decoder, feature_moments
 
@@ -49,9 +50,10 @@ class RASTConfig:
     feature_scale: float = 1.0
 
     def __post_init__(self) -> None:
+        check_positive("feature_scale", self.feature_scale)
+        check_fields(self)
         check_choice("backbone", self.backbone, _LEVELS)
         check_choice("layer", self.layer, _LEVELS[self.backbone])
-        check_positive("feature_scale", self.feature_scale)
 
     @property
     def layers(self) -> tuple[str, str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +56,7 @@ class StyleKernel(Stylizer):
         self.style_size = style_size
         located = locate_weights(weights, ())
         state = read_state_dict(located.path)
-        self.network = StyleKernelNetwork(_config(located.config))
+        self.network = StyleKernelNetwork(located.read_config(StyleKernelConfig))
         self.multiple = self.network.config.stride
         self.weights_id = load_network(self.network, state, origin=str(weights))
 
@@ -137,8 +135,3 @@ class StyleKernel(Stylizer):
             painted = self.network.repaint(features, self.network.alignment(features, one)).float()
             columns.append(content.lerp(painted, alpha.view(-1, 1, 1, 1)))
         return torch.stack(columns, dim=1)
-
-
-def _config(config: Mapping[str, Any]) -> StyleKernelConfig:
-    known = {item.name for item in fields(StyleKernelConfig)}
-    return StyleKernelConfig(**{key: value for key, value in config.items() if key in known})

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from styleaug._checks import check_choice, check_positive
+from styleaug._records import check_fields
 from styleaug.features.encoders import build_encoder
 from styleaug.stylizers.rast_network import normalised
 from styleaug.stylizers.style_kernel_attention import GATES, Gate, align
@@ -59,12 +60,13 @@ class StyleKernelConfig:
     feature_scale: float = 1.0
 
     def __post_init__(self) -> None:
+        check_positive("feature_scale", self.feature_scale)
+        check_fields(self)
         check_choice("backbone", self.backbone, _LAYERS)
         check_choice("layer", self.layer, _LAYERS[self.backbone])
         check_choice("gate", self.gate, GATES)
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise ValueError(f"kernel must be odd and at least 1, got {self.kernel}.")
-        check_positive("feature_scale", self.feature_scale)
         for name in ("heads", "groups"):
             count = getattr(self, name)
             if count < 1 or self.channels % count:

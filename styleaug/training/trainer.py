@@ -41,12 +41,13 @@ class Trainer:
     Raises:
         FileExistsError: If the output holds another run and ``resume`` is not set.
         FileNotFoundError: If a folder does not exist.
-        ValueError: If the recipe is unknown, a folder holds no image, or the run that is to be
-            resumed had other settings.
+        ValueError: If the recipe, a loss or an option is unknown or does not fit, a folder holds no
+            image, or the run that is to be resumed had other settings.
     """
 
     def __init__(self, config: TrainConfig, *, resume: bool = False, quiet: bool = False) -> None:
         check_choice("recipe", config.recipe, RECIPES)
+        RECIPES[config.recipe].read_options(config)
         self.images = PairDataset(
             config.content,
             config.style or config.content,

@@ -6,7 +6,6 @@ import torch.nn.functional as F
 
 from styleaug.functional import edge_correlation
 from styleaug.training import losses as L
-from styleaug.training.contextual import contextual_loss
 
 
 def _maps(seed, *shapes, dtype=torch.float32):
@@ -140,7 +139,7 @@ def test_contextual_loss_is_the_definition_in_any_chunks(chunk):
     (a,), (b,) = (_maps(s, (2, 6, 4, 5), dtype=torch.float64) for s in (0, 1))
     a.requires_grad_()
     expected = _dense_contextual(a, b, 0.5)
-    found = contextual_loss(a, b, chunk=chunk)
+    found = L.contextual_loss(a, b, chunk=chunk)
     assert torch.allclose(found, expected, atol=1e-10)
     dense, chunked = (torch.autograd.grad(loss, a)[0] for loss in (expected, found))
     assert torch.allclose(dense, chunked, atol=1e-10)
@@ -149,25 +148,25 @@ def test_contextual_loss_is_the_definition_in_any_chunks(chunk):
 def test_contextual_gradients_are_those_of_finite_differences():
     (a,), (b,) = (_maps(s, (1, 3, 2, 3), dtype=torch.float64) for s in (0, 1))
     a.requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: contextual_loss(x, b, chunk=2), a, atol=1e-4)
+    assert torch.autograd.gradcheck(lambda x: L.contextual_loss(x, b, chunk=2), a, atol=1e-4)
 
 
 def test_contextual_directions():
     (a,), (b,) = _maps(0, (1, 6, 4, 4)), _maps(1, (1, 6, 4, 4))
-    forward, backward = contextual_loss(a, b), contextual_loss(a, b, direction="backward")
-    assert torch.allclose(backward, contextual_loss(b, a))
-    both = contextual_loss(a, b, direction="symmetric")
+    forward, backward = L.contextual_loss(a, b), L.contextual_loss(a, b, direction="backward")
+    assert torch.allclose(backward, L.contextual_loss(b, a))
+    both = L.contextual_loss(a, b, direction="symmetric")
     assert torch.allclose(both, (forward + backward) / 2)
     with pytest.raises(ValueError, match="direction must be"):
-        contextual_loss(a, b, direction="sideways")
+        L.contextual_loss(a, b, direction="sideways")
     with pytest.raises(ValueError, match="agree in batch and channels"):
-        contextual_loss(a, b[:, :3])
+        L.contextual_loss(a, b[:, :3])
 
 
 def test_contextual_points_are_drawn_from_a_generator():
     (a,), (b,) = _maps(0, (1, 6, 8, 8)), _maps(1, (1, 6, 8, 8))
     draws = [
-        contextual_loss(a, b, max_points=16, generator=torch.Generator().manual_seed(s))
+        L.contextual_loss(a, b, max_points=16, generator=torch.Generator().manual_seed(s))
         for s in (0, 0, 1)
     ]
     assert draws[0] == draws[1] != draws[2]
@@ -177,7 +176,7 @@ def test_lpips_is_that_of_torchmetrics(tmp_path):
     from torchmetrics.functional.image.lpips import _LPIPS
 
     from styleaug.features import FeatureExtractor
-    from styleaug.features.lpips import LAYERS, lpips_heads, lpips_loss
+    from styleaug.features.lpips import LAYERS, lpips_heads
     from styleaug.weights import save_tensors
 
     theirs = _LPIPS(pretrained=True, net="vgg", pnet_rand=True).eval()
@@ -191,5 +190,5 @@ def test_lpips_is_that_of_torchmetrics(tmp_path):
     a, b = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         expected = theirs(2 * a - 1, 2 * b - 1).mean()
-        found = lpips_loss(phi(a), phi(b), lpips_heads())
+        found = L.lpips_loss(phi(a), phi(b), lpips_heads())
     assert found.item() == pytest.approx(expected.item(), rel=1e-4)

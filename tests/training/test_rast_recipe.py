@@ -11,16 +11,11 @@ from styleaug import create_stylizer
 from styleaug.features import FeatureExtractor
 from styleaug.images.batch import as_batch, to_content
 from styleaug.training import TrainConfig
-from styleaug.training.losses import style_loss
+from styleaug.training.losses import multi_restoration_losses, style_loss, stylization_losses
+from styleaug.training.losses.restoration import RESTORING
 from styleaug.training.recipes import rast
+from styleaug.training.recipes.cycle import low_resolution_sizes, run_cycle
 from styleaug.training.recipes.rast import RASTRecipe
-from styleaug.training.restoration import (
-    RESTORING,
-    low_resolution_sizes,
-    multi_restoration_losses,
-    run_cycle,
-    stylization_losses,
-)
 from styleaug.weights import save_tensors
 
 SMALL = {

@@ -431,7 +431,7 @@ def test_contextual_adain_trains_its_decoder_alone(material, tmp_path, content):
 
 def test_options_of_contextual_adain_are_checked(material, tmp_path):
     config = _config(material, tmp_path, options={"content": "l1"})
-    with pytest.raises(ValueError, match="contextual or mse"):
+    with pytest.raises(ValueError, match=r"content must be one of \['contextual', 'mse'\]"):
         RECIPES["contextual-adain"](config.with_changes(recipe="contextual-adain"))
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from styleaug._records import read_record, refuse_unknown
 from styleaug.training.config import TrainConfig
 from styleaug.weights import Weights
 
@@ -20,27 +21,42 @@ class Recipe(nn.Module):
         config: The settings of the run.
 
     Attributes:
+        options_type: Frozen dataclass of the recipe's options, which checks them.
+        options: The options of the run, one of these.
         loss_weights: Weight of every loss of the generator.
         published: Weights that ``config.start`` may name.
         discriminator_steps: Discriminator updates per generator update, may be a fraction; 0 where
             there is none.
 
     Raises:
-        ValueError: If ``config.weights`` or ``config.options`` names something unknown.
+        ValueError: If ``config.weights`` or ``config.options`` names something unknown, or an
+            option does not fit.
     """
 
     default_weights: ClassVar[Mapping[str, float]] = {}
     default_options: ClassVar[Mapping[str, object]] = {}
+    options_type: ClassVar[type | None] = None
     published: ClassVar[Sequence[Weights]] = ()
     discriminator_steps: ClassVar[float] = 0
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
-        _refuse_unknown("weights", config.weights, self.default_weights)
-        _refuse_unknown("options", config.options, self.default_options)
+        self.options = self.read_options(config)
         self.config = config
         self.loss_weights = {**self.default_weights, **config.weights}
-        self.options = {**self.default_options, **config.options}
+
+    @classmethod
+    def read_options(cls, config: TrainConfig) -> Any:
+        """Return the options of a run, and check its loss weights, without building anything.
+
+        Raises:
+            ValueError: As the class.
+        """
+        refuse_unknown("weights", config.weights, set(cls.default_weights))
+        if cls.options_type is not None:
+            return read_record(cls.options_type, config.options, "options")
+        refuse_unknown("options", config.options, set(cls.default_options))
+        return {**cls.default_options, **config.options}
 
     def forward(self, content: Tensor, style: Tensor, phase: Phase) -> dict[str, Tensor]:
         """Return the losses of a batch in a phase, not weighted.
@@ -74,23 +90,20 @@ class Recipe(nn.Module):
         """Return stylized images ``(B, 3, H, W)`` in [0, 1] to look at."""
         raise NotImplementedError(f"{type(self).__name__} must implement preview.")
 
-    def _list(self, name: str) -> Sequence[object]:
-        """Return an option that must be a list."""
-        value = self.options[name]
-        if not isinstance(value, list | tuple):
-            raise ValueError(f"options.{name} must be a list, got {value!r}.")
-        return value
 
-    def _names(self, name: str) -> list[str]:
-        """Return an option that is a list of names."""
-        return [str(item) for item in self._list(name)]
+def scales_by_layer(layers: Sequence[str], scales: Sequence[float]) -> dict[str, float]:
+    """Return what the maps of each layer are divided by; no scales are 1 for each.
 
-    def _numbers(self, name: str) -> list[float]:
-        """Return an option that is a list of numbers."""
-        return [float(str(item)) for item in self._list(name)]
+    Raises:
+        ValueError: If there is not one scale over 0 per layer.
 
-
-def _refuse_unknown(name: str, given: Mapping[str, object], known: Mapping[str, object]) -> None:
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise ValueError(f"{name} has unknown keys {unknown}; this recipe has {sorted(known)}.")
+    Example:
+        >>> scales_by_layer(["relu1_1", "relu2_1"], [])
+        {'relu1_1': 1.0, 'relu2_1': 1.0}
+    """
+    scales = scales or [1.0] * len(layers)
+    if len(scales) != len(layers) or min(scales, default=1.0) <= 0.0:
+        raise ValueError(
+            f"scales must be one number over 0 for each of {list(layers)}, got {list(scales)}."
+        )
+    return dict(zip(layers, scales, strict=True))

@@ -3,33 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import ClassVar
+from dataclasses import asdict, dataclass
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from styleaug._checks import check_positive
 from styleaug.features.encoders import OWN_VGG
 from styleaug.stylex.encoder import StyleX
 from styleaug.stylizers.adain_network import AdaINConfig, AdaINNetwork, adain_to, feature_moments
 from styleaug.training.config import TrainConfig
-from styleaug.training.contextual import contextual_loss
-from styleaug.training.losses import content_loss, style_loss
-from styleaug.training.recipes.base import Phase, Recipe
+from styleaug.training.losses import content_loss, contextual_loss, style_loss
+from styleaug.training.losses.contextual import Direction
+from styleaug.training.recipes.base import Phase, Recipe, scales_by_layer
 from styleaug.training.recipes.networks import Perception, load_encoder
 
 _POINTS = 65 * 65
 
 
+@dataclass(frozen=True)
+class ContextualAdaINOptions(AdaINConfig):
+    """Options of `ContextualAdaINRecipe`, besides the features of `AdaINConfig`.
+
+    Attributes:
+        encoder: File of the encoder's weights where it is no VGG-19.
+        content: "contextual", or "mse", which is plain AdaIN: features of the output against the
+            exchanged features.
+        content_layers: Maps of the loss network for the contextual loss; it is VGG-19, with the
+            weights of ``features`` of the configuration.
+        style_layers: Maps of the loss network for the style loss.
+        scales: What the style maps are divided by, one number per layer; none is 1 for each.
+        bandwidth: Of the contextual loss.
+        direction: Of the contextual loss: "forward", "backward" or "symmetric".
+        stylex: Weights of `StyleX` for the loss of that name.
+
+    Raises:
+        ValueError: If an option is of another type or out of range.
+    """
+
+    backbone: str = "vgg19"
+    encoder: str = ""
+    content: Literal["contextual", "mse"] = "contextual"
+    content_layers: tuple[str, ...] = ("relu4_2",)
+    style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+    scales: tuple[float, ...] = ()
+    bandwidth: float = 0.5
+    direction: Direction = "forward"
+    stylex: str = "films"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive("bandwidth", self.bandwidth)
+        scales_by_layer(self.style_layers, self.scales)
+
+
 class ContextualAdaINRecipe(Recipe):
     """A decoder that keeps content by the contextual loss, or by AdaIN's mean squared error.
 
-    Options: every field of `AdaINConfig`, and ``encoder``, the file of the encoder's weights where
-    it is no VGG-19; ``content``: "contextual", or "mse", which is plain AdaIN (features of
-    the output against the exchanged features); ``content_layers`` and ``style_layers`` of the loss
-    network (VGG-19, ``features`` of the configuration), ``scales`` of its style maps;
-    ``bandwidth``; ``direction``; ``stylex``, weights of `StyleX` for the loss of that name, the
-    distance of X-ray styles, which has weight 0 unless it is given one.
+    Options: those of `ContextualAdaINOptions`. The loss ``stylex``, the distance of X-ray styles,
+    has weight 0 unless it is given one.
 
     The source names no schedule; AdaIN's is Adam at 1e-4, ``lr / (1 + 5e-5 i)``, batch 8, crops
     of 256, 160000 iterations.
@@ -46,46 +79,27 @@ class ContextualAdaINRecipe(Recipe):
         "style": 10.0,
         "stylex": 0.0,
     }
-    default_options: ClassVar[Mapping[str, object]] = {
-        "backbone": "vgg19",
-        "layer": "relu4_1",
-        "feature_scale": 1.0,
-        "encoder": "",
-        "content": "contextual",
-        "content_layers": ("relu4_2",),
-        "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),
-        "scales": (1.0, 1.0, 1.0, 1.0),
-        "bandwidth": 0.5,
-        "stylex": "films",
-        "direction": "forward",
-    }
+    options_type = ContextualAdaINOptions
+    options: ContextualAdaINOptions
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)
-        if self.options["content"] not in ("contextual", "mse"):
-            raise ValueError(
-                f"options.content must be contextual or mse, got {self.options['content']!r}."
-            )
-        settings = AdaINConfig(
-            str(self.options["backbone"]),
-            str(self.options["layer"]),
-            float(str(self.options["feature_scale"])),
-        )
+        options = self.options
+        settings = AdaINConfig(options.backbone, options.layer, options.feature_scale)
         self.network = AdaINNetwork(settings)
         is_vgg = settings.backbone in (OWN_VGG, "vgg19")
-        weights = config.features if is_vgg else str(self.options["encoder"])
+        weights = config.features if is_vgg else options.encoder
         load_encoder(self.network.encoder, settings.backbone, [settings.layer], weights)
-        self._style, self._content = self._names("style_layers"), self._names("content_layers")
         self._perception = Perception(
             settings.backbone if is_vgg else "vgg19",
-            [*self._style, *self._content],
+            [*options.style_layers, *options.content_layers],
             config.features,
-            dict(zip(self._style, self._numbers("scales"), strict=False)),
+            scales_by_layer(options.style_layers, options.scales),
         )
 
         # a list hides the frozen encoder from the parameters and checkpoints of the run
         uses_stylex = self.loss_weights["stylex"] > 0.0
-        self._stylex = [StyleX(str(self.options["stylex"]), views=1)] if uses_stylex else None
+        self._stylex = [StyleX(options.stylex, views=1)] if uses_stylex else None
 
     def generator(self) -> nn.Module:
         """Return the network; only its decoder is trained."""
@@ -100,16 +114,15 @@ class ContextualAdaINRecipe(Recipe):
         with torch.no_grad():
             before = self._perception.split({"content": content, "style": style})
         maps = self._perception(output)
-        if self.options["content"] == "mse":
+        if self.options.content == "mse":
             kept = content_loss([self.network.encode(output).float()], [target.float()])
         else:
-            pairs = [(maps[layer], before["content"][layer]) for layer in self._content]
-            kept = torch.stack([self._contextual(*pair) for pair in pairs]).sum()
-        styles = [before["style"][layer] for layer in self._style]
-        losses = {
-            "content": kept,
-            "style": style_loss([maps[layer] for layer in self._style], styles),
-        }
+            chosen = self.options.content_layers
+            terms = [self._contextual(maps[x], before["content"][x]) for x in chosen]
+            kept = torch.stack(terms).sum()
+        layers = self.options.style_layers
+        styles = [before["style"][layer] for layer in layers]
+        losses = {"content": kept, "style": style_loss([maps[layer] for layer in layers], styles)}
         if self._stylex is not None:
             metric = self._stylex[0].to(content.device)
             losses["stylex"] = metric.distance(output.float().clamp(0.0, 1.0), style).mean()
@@ -127,7 +140,7 @@ class ContextualAdaINRecipe(Recipe):
         return contextual_loss(
             output,
             content,
-            bandwidth=float(str(self.options["bandwidth"])),
-            direction=self.options["direction"],  # type: ignore[arg-type]
+            bandwidth=self.options.bandwidth,
+            direction=self.options.direction,
             max_points=_POINTS,
         )

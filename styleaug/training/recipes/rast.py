@@ -3,35 +3,96 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import ClassVar
+from dataclasses import asdict, dataclass
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from styleaug._checks import check_choice
+from styleaug._checks import check_count, check_positive
 from styleaug.features.lpips import LAYERS as LPIPS_LAYERS
-from styleaug.features.lpips import lpips_heads, lpips_loss
+from styleaug.features.lpips import lpips_heads
 from styleaug.stylizers.rast_network import RASTConfig, RASTNetwork
 from styleaug.training.config import TrainConfig
-from styleaug.training.contrastive import ProjectionHead, info_nce_loss, pairs_with_partners
 from styleaug.training.discriminators import rast_discriminator
-from styleaug.training.losses import anatomy_loss, content_loss, lsgan_loss
-from styleaug.training.recipes.base import Phase, Recipe
-from styleaug.training.recipes.networks import Perception, load_encoder
-from styleaug.training.restoration import (
-    RESTORING,
-    low_resolution_sizes,
+from styleaug.training.losses import (
+    anatomy_loss,
+    content_loss,
+    info_nce_loss,
+    lpips_loss,
+    lsgan_loss,
     multi_restoration_losses,
+    stylization_losses,
+)
+from styleaug.training.losses.contrastive import ProjectionHead, pairs_with_partners
+from styleaug.training.losses.restoration import RESTORING
+from styleaug.training.recipes.base import Phase, Recipe, scales_by_layer
+from styleaug.training.recipes.cycle import (
+    low_resolution_sizes,
     run_cycle,
     shrink,
-    stylization_losses,
     stylize_both,
     transfer,
 )
+from styleaug.training.recipes.networks import Perception, load_encoder
 
 Images = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class RASTOptions(RASTConfig):
+    """Options of `RASTRecipe`, besides the features of `RASTConfig`.
+
+    Attributes:
+        simplified: Take an EfficientNet as encoder, in the place of the features.
+        encoder: File of the EfficientNet's weights.
+        style_layers: Maps of the loss network, which is the encoder's VGG-19 (``features`` of the
+            configuration), for the losses of style.
+        content_layers: Its maps for the losses of content.
+        scales: What the style maps are divided by, one number per layer; none is 1 for each.
+        contrast_layer: Its map for the contrastive loss of style.
+        discriminator_scales: At how many sizes the discriminators look.
+        idempotency_form: "pixel" or "feature".
+        detach_target: Whether the image that should not change is held fixed.
+        low_res_scales: Sides at which images are restored once more, as shares of the crop's;
+            sides under 32 pixels are left out.
+        low_res_form: "pixel" or "multi", the losses of restoration with the recipe's weights.
+        lpips_target: "content", "style" or "restored", which is the restored against the original
+            content.
+        lpips_features: File of LPIPS's VGG-16.
+
+    Raises:
+        ValueError: If an option is of another type or out of range.
+    """
+
+    simplified: bool = False
+    encoder: str = ""
+    style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+    content_layers: tuple[str, ...] = ("relu4_1", "relu5_1")
+    scales: tuple[float, ...] = ()
+    contrast_layer: str = "relu3_1"
+    discriminator_scales: int = 3
+    idempotency_form: Literal["pixel", "feature"] = "pixel"
+    detach_target: bool = False
+    low_res_scales: tuple[float, ...] = (0.5, 0.25, 0.125)
+    low_res_form: Literal["pixel", "multi"] = "pixel"
+    lpips_target: Literal["content", "style", "restored"] = "content"
+    lpips_features: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        scales_by_layer(self.style_layers, self.scales)
+        check_count("discriminator_scales", self.discriminator_scales)
+        for scale in self.low_res_scales:
+            check_positive("low_res_scales", scale)
+
+    @property
+    def network(self) -> RASTConfig:
+        """Which features the network exchanges."""
+        if self.simplified:
+            return RASTConfig("efficientnet_b0", "features3", self.feature_scale)
+        return RASTConfig(self.backbone, self.layer, self.feature_scale)
 
 
 class RASTRecipe(Recipe):
@@ -49,20 +110,7 @@ class RASTRecipe(Recipe):
     * ``low_res_restoration``: the same at lower resolutions,
     * ``lpips``: the stylized image looks like its content.
 
-    Options:
-
-    * every field of `RASTConfig`; or ``simplified``, an EfficientNet as encoder, and ``encoder``,
-      the file of its weights;
-    * ``style_layers``, their ``scales``, ``content_layers``, and ``contrast_layer`` for the
-      contrastive loss of style: maps of the loss network, which is the encoder's VGG-19
-      (``features`` of the configuration);
-    * ``discriminator_scales``;
-    * ``idempotency_form``, "pixel" or "feature"; ``detach_target``, whether the image that should
-      not change is held fixed;
-    * ``low_res_scales`` (sides under 32 pixels are left out); ``low_res_form``, "pixel" or "multi",
-      the losses of restoration with the weights above;
-    * ``lpips_target``, "content", "style" or "restored", which is the restored against the original
-      content; ``lpips_features``, the file of LPIPS's VGG-16.
+    Options: those of `RASTOptions`.
 
     The source trains with ``learning_rate=1e-4, weight_decay=0``, batch 8, crops of 256, 160000
     iterations.
@@ -91,57 +139,37 @@ class RASTRecipe(Recipe):
         "low_res_restoration": 0.0,
         "lpips": 0.0,
     }
-    default_options: ClassVar[Mapping[str, object]] = {
-        "backbone": "vgg19-normalised",
-        "layer": "relu4_1",
-        "feature_scale": 1.0,
-        "simplified": False,
-        "encoder": "",
-        "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
-        "content_layers": ("relu4_1", "relu5_1"),
-        "scales": (1.0, 1.0, 1.0, 1.0, 1.0),
-        "contrast_layer": "relu3_1",
-        "discriminator_scales": 3,
-        "idempotency_form": "pixel",
-        "detach_target": False,
-        "low_res_scales": (0.5, 0.25, 0.125),
-        "low_res_form": "pixel",
-        "lpips_target": "content",
-        "lpips_features": "",
-    }
+    options_type = RASTOptions
+    options: RASTOptions
     discriminator_steps: ClassVar[float] = 1
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)
-        self._check_options()
-        simplified = bool(self.options["simplified"])
-        backbone, layer = str(self.options["backbone"]), str(self.options["layer"])
-        if simplified:
-            backbone, layer = "efficientnet_b0", "features3"
-        settings = RASTConfig(backbone, layer, float(str(self.options["feature_scale"])))
+        options, settings = self.options, self.options.network
         self.network = RASTNetwork(settings)
-        weights = str(self.options["encoder"]) if simplified else config.features
+        weights = options.encoder if options.simplified else config.features
         load_encoder(self.network.encoder, settings.backbone, settings.layers, weights)
-        self._style, self._content = self._names("style_layers"), self._names("content_layers")
-        units = dict(zip(self._style, self._numbers("scales"), strict=False))
-        layers = [*self._style, *self._content, str(self.options["contrast_layer"])]
+        self._style, self._content = options.style_layers, options.content_layers
         self._perception = Perception(
-            "vgg19" if simplified else backbone, layers, config.features, units
+            "vgg19" if options.simplified else settings.backbone,
+            [*self._style, *self._content, options.contrast_layer],
+            config.features,
+            scales_by_layer(self._style, options.scales),
         )
         self._lpips = self._lpips_network() if self._uses("lpips") else None
         self._restores = any(self._uses(name) for name in RESTORING) or (
-            self._lpips is not None and self.options["lpips_target"] == "restored"
+            self._lpips is not None and options.lpips_target == "restored"
         )
         self._pair = nn.ModuleDict()
         if self._uses("adversarial"):
-            scales = int(str(self.options["discriminator_scales"]))
+            scales = options.discriminator_scales
             _check_size(config.size, scales)
             self._pair = nn.ModuleDict(
                 {name: rast_discriminator(scales) for name in ("style", "content")}
             )
         self._heads = nn.ModuleDict()
         if self._uses("contrastive_style"):
-            channels = _channels(self._perception, str(self.options["contrast_layer"]))
+            channels = _channels(self._perception, options.contrast_layer)
             self._heads["style"] = ProjectionHead(channels)
         if self._uses("contrastive_content"):
             channels = _channels(self._perception, self._content[0])
@@ -228,7 +256,7 @@ class RASTRecipe(Recipe):
 
     def _contrast(self, forth: Tensor, same_content: Tensor, same_style: Tensor) -> Images:
         maps = self._perception(forth)
-        layers = {"style": str(self.options["contrast_layer"]), "content": self._content[0]}
+        layers = {"style": self.options.contrast_layer, "content": self._content[0]}
         partners = {"style": same_style, "content": same_content}
         return {
             f"contrastive_{name}": info_nce_loss(head(maps[layers[name]]), partners[name])
@@ -249,8 +277,8 @@ class RASTRecipe(Recipe):
     def _idempotency(self, forth: Tensor, style: list[Tensor]) -> Tensor:
         """Return what stylizing once more with the same style changes."""
         again = transfer(self.network, self.network.encode(forth), style)
-        target = forth.detach() if self.options["detach_target"] else forth
-        if self.options["idempotency_form"] == "pixel":
+        target = forth.detach() if self.options.detach_target else forth
+        if self.options.idempotency_form == "pixel":
             return F.mse_loss(again.float(), target.float())
         maps = self._perception.split({"again": again, "target": target})
         after, before = ([maps[name][x] for x in self._content] for name in ("again", "target"))
@@ -259,14 +287,14 @@ class RASTRecipe(Recipe):
     def _low_resolution(self, images: Images) -> Tensor:
         """Return the losses of restoration on smaller copies of the pair, summed."""
         content, style = images["content"], images["style"]
-        sides = low_resolution_sizes(min(content.shape[2:]), self._numbers("low_res_scales"))
+        sides = low_resolution_sizes(min(content.shape[2:]), self.options.low_res_scales)
         if not sides:
             raise ValueError(f"size must leave 32 pixels at a scale, got {tuple(content.shape)}.")
         total = []
         for side in sides:
             pair = shrink(content, side), shrink(style, side)
             encoded = [self.network.encode(image) for image in pair]
-            if self.options["low_res_form"] == "pixel":
+            if self.options.low_res_form == "pixel":
                 forth = transfer(self.network, encoded[0], encoded[1])
                 restored = transfer(self.network, self.network.encode(forth), encoded[0])
                 total.append(F.mse_loss(restored.float(), pair[0]))
@@ -280,30 +308,21 @@ class RASTRecipe(Recipe):
 
     def _perceptual(self, images: Images) -> Tensor:
         network, heads = self._lpips  # type: ignore[misc]
-        target = str(self.options["lpips_target"])
+        target = self.options.lpips_target
         pair = ("content_right", "content") if target == "restored" else ("forth", target)
         maps = network.split({name: images[name] for name in pair})
         output, other = ([maps[name][x] for x in LPIPS_LAYERS["vgg16"]] for name in pair)
         return lpips_loss(output, other, heads)
 
     def _lpips_network(self) -> tuple[Perception, list[Tensor]]:
-        weights = str(self.options["lpips_features"])
-        return Perception("vgg16", LPIPS_LAYERS["vgg16"], weights, {}), lpips_heads()
+        layers = LPIPS_LAYERS["vgg16"]
+        return Perception("vgg16", layers, self.options.lpips_features, {}), lpips_heads()
 
     def _uses(self, name: str) -> bool:
         return self.loss_weights[name] > 0.0
 
     def _used(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: loss for name, loss in losses.items() if self._uses(name)}
-
-    def _check_options(self) -> None:
-        check_choice("options.idempotency_form", str(self.options["idempotency_form"]), _FORMS)
-        check_choice("options.low_res_form", str(self.options["low_res_form"]), ("pixel", "multi"))
-        check_choice("options.lpips_target", str(self.options["lpips_target"]), _TARGETS)
-
-
-_FORMS = ("pixel", "feature")
-_TARGETS = ("content", "style", "restored")
 
 
 def _check_size(size: int, scales: int) -> None:

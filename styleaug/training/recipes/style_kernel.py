@@ -3,22 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
-from typing import Any, ClassVar
+from dataclasses import asdict, dataclass, fields
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from styleaug._checks import check_choice
 from styleaug.stylizers.style_kernel_network import StyleKernelConfig, StyleKernelNetwork
 from styleaug.training.config import TrainConfig
 from styleaug.training.discriminators import patch_discriminator
 from styleaug.training.losses import anatomy_loss, content_loss, gram_loss, lsgan_loss, remd_loss
-from styleaug.training.recipes.base import Phase, Recipe
+from styleaug.training.recipes.base import Phase, Recipe, scales_by_layer
 from styleaug.training.recipes.networks import Perception, load_encoder
 
-_SHAPE = {item.name: item.default for item in fields(StyleKernelConfig)}
+
+@dataclass(frozen=True)
+class StyleKernelOptions(StyleKernelConfig):
+    """Options of `StyleKernelRecipe`, besides the shape of `StyleKernelConfig`.
+
+    Attributes:
+        style_layers: Maps of the loss network, which is the encoder's VGG (``features`` of the
+            configuration), for the loss of style.
+        content_layers: Its maps for the loss of content.
+        scales: What the style maps are divided by, one number per layer; none is 1 for each.
+        remd_layer: Its map for the earth mover's distance.
+        remd_on: "output", features of the stylized image against the style's, or "aligned", the
+            aligned against the style's projected features (what the paper says, which gives the
+            decoder no gradient).
+
+    Raises:
+        ValueError: If an option is of another type or out of range.
+    """
+
+    style_layers: tuple[str, ...] = ("relu2_1", "relu3_1", "relu4_1", "relu5_1")
+    content_layers: tuple[str, ...] = ("relu4_1", "relu5_1")
+    scales: tuple[float, ...] = ()
+    remd_layer: str = "relu4_1"
+    remd_on: Literal["output", "aligned"] = "output"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        scales_by_layer(self.style_layers, self.scales)
+
+    @property
+    def network(self) -> StyleKernelConfig:
+        """The shape of the network."""
+        shape = {item.name: getattr(self, item.name) for item in fields(StyleKernelConfig)}
+        return StyleKernelConfig(**shape)
 
 
 class StyleKernelRecipe(Recipe):
@@ -26,11 +58,7 @@ class StyleKernelRecipe(Recipe):
 
     The discriminator is updated once for two updates of the network; it sees the styles as real.
 
-    Options: every field of `StyleKernelConfig`; ``style_layers``, their ``scales``,
-    ``content_layers`` and ``remd_layer`` of the loss network, which is the encoder's VGG
-    (``features`` of the configuration); ``remd_on``: "output", features of the stylized image
-    against the style's, or "aligned", the aligned against the style's projected features (what the
-    paper says, which gives the decoder no gradient).
+    Options: those of `StyleKernelOptions`.
 
     The source trains with ``learning_rate=1e-4, weight_decay=0``, batch 16, crops of 256, 160000
     iterations at a constant rate.
@@ -50,30 +78,22 @@ class StyleKernelRecipe(Recipe):
         "adversarial": 1.0,
         "discriminator": 1.0,
     }
-    default_options: ClassVar[Mapping[str, object]] = {
-        **_SHAPE,
-        "style_layers": ("relu2_1", "relu3_1", "relu4_1", "relu5_1"),
-        "content_layers": ("relu4_1", "relu5_1"),
-        "scales": (1.0, 1.0, 1.0, 1.0),
-        "remd_layer": "relu4_1",
-        "remd_on": "output",
-    }
+    options_type = StyleKernelOptions
+    options: StyleKernelOptions
     discriminator_steps: ClassVar[float] = 0.5
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)
-        check_choice("options.remd_on", str(self.options["remd_on"]), ("output", "aligned"))
-        shape: dict[str, Any] = {name: self.options[name] for name in _SHAPE}
-        settings = StyleKernelConfig(**shape)
+        options, settings = self.options, self.options.network
         self.network = StyleKernelNetwork(settings)
         load_encoder(self.network.encoder, settings.backbone, [settings.layer], config.features)
-        self._style, self._content = self._names("style_layers"), self._names("content_layers")
-        self._remd = str(self.options["remd_layer"])
+        self._style, self._content = options.style_layers, options.content_layers
+        self._remd = options.remd_layer
         self._perception = Perception(
             settings.backbone,
             [*self._style, *self._content, self._remd],
             config.features,
-            dict(zip(self._style, self._numbers("scales"), strict=False)),
+            scales_by_layer(self._style, options.scales),
         )
         self._judge = patch_discriminator() if self.loss_weights["adversarial"] > 0 else None
 
@@ -99,7 +119,7 @@ class StyleKernelRecipe(Recipe):
             {"output": output, "a": same[0], "b": same[1], "content": content, "style": style}
         )
         losses = self._compare(found) | self._reconstruction(found, same, (content, style))
-        if self.options["remd_on"] == "output":
+        if self.options.remd_on == "output":
             losses["remd"] = remd_loss(found["output"][self._remd], found["style"][self._remd])
         else:
             losses["remd"] = remd_loss(aligned, maps["values"])
@@ -127,7 +147,7 @@ class StyleKernelRecipe(Recipe):
         return self.network.repaint(features, aligned), aligned, maps
 
     def _compare(self, found: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        def maps(name: str, layers: list[str]) -> list[Tensor]:
+        def maps(name: str, layers: tuple[str, ...]) -> list[Tensor]:
             return [found[name][layer] for layer in layers]
 
         return {

@@ -3,19 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from styleaug._checks import check_choice
+from styleaug._checks import check_choice, check_positive
+from styleaug._records import check_fields
 from styleaug.stylex.encoder import PACKAGED, SimSiamHeads, StyleEncoder
 from styleaug.stylex.pipelines import PIPELINES, Pipeline
 from styleaug.training.config import TrainConfig
-from styleaug.training.contrastive import info_nce_loss
+from styleaug.training.losses import contrastive_loss, graded_loss
+from styleaug.training.losses.embeddings import spread
 from styleaug.training.recipes.base import Phase, Recipe
 from styleaug.weights import Weights
+
+
+@dataclass(frozen=True)
+class StyleXOptions:
+    """Options of `StyleXRecipe`.
+
+    Attributes:
+        pipelines: Names of `styleaug.stylex.pipelines.PIPELINES`.
+        temperature: Of the contrastive loss.
+
+    Raises:
+        ValueError: If an option is of another type or out of range.
+    """
+
+    pipelines: tuple[str, ...] = tuple(PIPELINES)
+    temperature: float = 0.05
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if not self.pipelines:
+            raise ValueError(f"pipelines must name one or more, got {self.pipelines}.")
+        for name in self.pipelines:
+            check_choice("pipelines", name, PIPELINES)
+        check_positive("temperature", self.temperature)
 
 
 class StyleXRecipe(Recipe):
@@ -35,8 +62,7 @@ class StyleXRecipe(Recipe):
     * ``spread``, logged with weight 0: deviation of the normalised projections times the root of
       their width. It is near 1; towards 0 the encoder collapses.
 
-    Options: ``pipelines``, names of `styleaug.stylex.pipelines.PIPELINES`; ``temperature`` of the
-    contrastive loss.
+    Options: those of `StyleXOptions`.
 
     Source:
         Eckert et al., arXiv 2405.14718; Chen & He, CVPR 2021. The other two losses are ours.
@@ -49,17 +75,12 @@ class StyleXRecipe(Recipe):
         "contrastive": 0.0,
         "spread": 0.0,
     }
-    default_options: ClassVar[Mapping[str, object]] = {
-        "pipelines": tuple(PIPELINES),
-        "temperature": 0.05,
-    }
+    options_type = StyleXOptions
+    options: StyleXOptions
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)
-        names = self._names("pipelines")
-        for name in names:
-            check_choice("options.pipelines", name, PIPELINES)
-        self._pipelines = [PIPELINES[name] for name in names]
+        self._pipelines = [PIPELINES[name] for name in self.options.pipelines]
         self.encoder, self.heads = StyleEncoder(), SimSiamHeads()
 
     def generator(self) -> nn.Module:
@@ -84,8 +105,9 @@ class StyleXRecipe(Recipe):
         if self.loss_weights["graded"] > 0.0:
             losses["graded"] = graded_loss(first, second, vectors)
         if self.loss_weights["contrastive"] > 0.0:
-            temperature = float(str(self.options["temperature"]))
-            losses["contrastive"] = contrastive_loss(first, second, temperature=temperature)
+            losses["contrastive"] = contrastive_loss(
+                first, second, temperature=self.options.temperature
+            )
         return losses  # type: ignore[return-value]
 
     def preview(self, content: Tensor, style: Tensor) -> Tensor:
@@ -116,52 +138,6 @@ def process_pairs(pairs: Tensor, pipeline: type[Pipeline]) -> tuple[Tensor, Tens
     return torch.stack(views), pipeline.normalise(vectors)
 
 
-def graded_loss(first: Tensor, second: Tensor, vectors: list[Tensor]) -> Tensor:
-    """Return how far cosine distances are from those that the parameters ask for.
-
-    The cosine distance of two images of one pipeline, whose parameters are ``d`` apart (all ranges
-    of length 1), should be ``d² / 4``, so that embeddings are ``d / √2`` apart; that of images of
-    different pipelines at least 0.5.
-
-    Args:
-        first: ``(B, E)`` embeddings of the first images, in the order of ``vectors``.
-        second: Those of the second ones.
-        vectors: Parameters ``(B_i, P_i)`` of each pipeline.
-
-    Returns:
-        Mean square over all pairs, the images with the same parameters among them.
-
-    Example:
-        >>> same = torch.zeros(2, 3)
-        >>> graded_loss(torch.ones(2, 4), torch.ones(2, 4), [same]).item()
-        0.0
-    """
-    with torch.autocast(first.device.type, enabled=False):
-        distances = 1.0 - F.normalize(first, dim=1) @ F.normalize(second, dim=1).T
-    wanted = torch.block_diag(*(torch.cdist(v, v).square() / 4.0 for v in vectors))
-    alike = torch.block_diag(*(torch.ones(len(v), len(v)) for v in vectors)).to(wanted) > 0.0
-    gaps = torch.where(alike, distances - wanted.to(distances), (0.5 - distances).clamp_min(0.0))
-    return gaps.square().mean()
-
-
-def contrastive_loss(first: Tensor, second: Tensor, *, temperature: float) -> Tensor:
-    """Return how hard it is to find each image's partner among all others of the batch.
-
-    Args:
-        first: ``(B, E)`` embeddings of the first images.
-        second: Those of their partners, in the same order.
-        temperature: That the cosines are divided by.
-
-    Example:
-        >>> contrastive_loss(torch.eye(3), torch.eye(3), temperature=0.05).item() < 1e-6
-        True
-    """
-    partners = torch.arange(2 * len(first), device=first.device).roll(len(first))
-    units = F.normalize(torch.cat([first, second]), dim=1)
-    with torch.autocast(first.device.type, enabled=False):
-        return info_nce_loss(units, partners, temperature=temperature)
-
-
 def turned(images: Tensor) -> Tensor:
     """Return images that are mirrored and turned by quarters at random, each on its own."""
     mirrored = torch.rand(len(images), device=images.device) < 0.5
@@ -170,14 +146,3 @@ def turned(images: Tensor) -> Tensor:
     return torch.stack(
         [torch.rot90(image, int(k), (1, 2)) for image, k in zip(images, quarters, strict=True)]
     )
-
-
-def spread(projections: Tensor) -> Tensor:
-    """Return the mean deviation of projections of unit length, times the root of their width.
-
-    Example:
-        >>> spread(torch.ones(4, 8)).item()
-        0.0
-    """
-    units = F.normalize(projections.detach(), dim=1)
-    return units.std(dim=0).mean() * units.shape[1] ** 0.5

@@ -3,26 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from styleaug._records import check_fields
 from styleaug.features import IMAGENET_MEAN, IMAGENET_STD, FeatureExtractor
 from styleaug.stylizers.vit.network import CONFIGS, StylizingViTNetwork
+from styleaug.stylizers.vit.weights import check_channels
 from styleaug.training.config import TrainConfig
 from styleaug.training.losses import anatomy_loss, content_loss, identity_loss, style_loss
-from styleaug.training.recipes.base import Phase, Recipe
+from styleaug.training.recipes.base import Phase, Recipe, scales_by_layer
 
 LAYERS = ("relu1_2", "relu2_2", "relu3_4", "relu4_4", "relu5_4", "pool5")
+
+
+@dataclass(frozen=True)
+class StylizingViTOptions:
+    """Options of `StylizingViTRecipe`.
+
+    Attributes:
+        mean: Channel means of the training images in [0, 1], which are written to ``config.json``
+            beside the weights; ImageNet's by default.
+        std: Their channel deviations likewise.
+        layers: Maps of VGG-19, for a backbone that stops early.
+        scales: What the maps are divided by, one number per layer; none is 1 for each.
+
+    Raises:
+        ValueError: If an option is of another type or out of range.
+    """
+
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    layers: tuple[str, ...] = LAYERS
+    scales: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_channels("mean", self.mean)
+        check_channels("std", self.std)
+        scales_by_layer(self.layers, self.scales)
 
 
 class StylizingViTRecipe(Recipe):
     """Identity, consistency, anatomy and style, on six maps of VGG-19.
 
-    Options: ``mean`` and ``std``, the channel statistics of the training images, which are written
-    to ``config.json`` beside the weights (ImageNet's by default); ``layers`` and ``scales`` of the
-    maps, for a backbone that stops early or has another scale of activations.
+    Options: those of `StylizingViTOptions`.
 
     The published networks were trained with ``size=224, batch_size=64, learning_rate=1e-3,
     warm_up=0``, cosine to zero over 50 epochs, gradient norm 1.
@@ -41,21 +69,20 @@ class StylizingViTRecipe(Recipe):
         "anatomy": 7.0,
         "style": 10.0,
     }
-    default_options: ClassVar[Mapping[str, object]] = {
-        "mean": IMAGENET_MEAN,
-        "std": IMAGENET_STD,
-        "layers": LAYERS,
-        "scales": (1.0,) * len(LAYERS),
-    }
+    options_type = StylizingViTOptions
+    options: StylizingViTOptions
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)
         if config.size % 16:
             raise ValueError(f"size must be a multiple of 16 (a patch), got {config.size}.")
         self.network = StylizingViTNetwork(CONFIGS[self.network_size])
-        layers, scales = self._names("layers"), self._numbers("scales")
+        scales = scales_by_layer(self.options.layers, self.options.scales)
         features = FeatureExtractor(
-            "vgg19", layers, weights=config.features or "default", scale=scales[: len(layers)]
+            "vgg19",
+            list(scales),
+            weights=config.features or "default",
+            scale=list(scales.values()),
         )
         # a list hides the frozen backbone from the parameters and checkpoints of the run
         self._features = [features]
@@ -91,16 +118,19 @@ class StylizingViTRecipe(Recipe):
 
     def file_config(self) -> dict[str, object]:
         """Return the normalisation constants."""
-        return {"mean": self._numbers("mean"), "std": self._numbers("std")}
+        return {"mean": list(self.options.mean), "std": list(self.options.std)}
 
     def _normalised(self, images: Tensor) -> Tensor:
-        return (images - self._constant("mean", images)) / self._constant("std", images)
+        mean, std = self._constants(images)
+        return (images - mean) / std
 
     def _in_unit_range(self, images: Tensor) -> Tensor:
-        return images * self._constant("std", images) + self._constant("mean", images)
+        mean, std = self._constants(images)
+        return images * std + mean
 
-    def _constant(self, name: str, like: Tensor) -> Tensor:
-        return like.new_tensor(self._numbers(name)).view(1, 3, 1, 1)
+    def _constants(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        mean, std = like.new_tensor([self.options.mean, self.options.std]).view(2, 1, 3, 1, 1)
+        return mean, std
 
 
 class SmallStylizingViTRecipe(StylizingViTRecipe):

@@ -1,102 +1,16 @@
-"""Losses of style transfer as pure functions of images and of lists of feature maps.
+"""Losses of style transfer on images ``(B, 3, H, W)``, as pure functions.
 
-Lists of maps are those of a `FeatureExtractor`, one tensor ``(B, C, H, W)`` per layer. Every loss
-is a mean, so that its weight does not depend on the image size, unless its source says otherwise.
+Every loss is a mean, so that its weight does not depend on the image size.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from styleaug.functional import (
-    channel_mean_std,
-    edge_correlation,
-    gram_distance,
-    sobel_magnitude,
-    style_distance,
-)
-
-Maps = Sequence[Tensor]
-
-
-def content_loss(output: Maps, content: Maps) -> Tensor:
-    """Return the sum over layers of the mean squared difference of the maps.
-
-    Source:
-        Gatys, Ecker & Bethge, CVPR 2016, Eq. 1, as a mean. On features of an image and its
-        reconstruction this is the consistency loss of Stylizing ViT.
-
-    Example:
-        >>> content_loss([torch.ones(1, 2, 4, 4)], [torch.zeros(1, 2, 4, 4)]).item()
-        1.0
-    """
-    return _summed(F.mse_loss(a, b) for a, b in zip(output, content, strict=True))
-
-
-def anatomy_loss(output: Maps, content: Maps) -> Tensor:
-    """Return the sum over layers of the mean squared difference of instance-normalised maps.
-
-    Source:
-        Stylizing ViT (arXiv 2601.17586), anatomy loss; the content loss of SANet (Park & Lee,
-        CVPR 2019) on its layers.
-
-    Example:
-        >>> maps = [torch.rand(1, 2, 4, 4)]
-        >>> anatomy_loss([3 * m + 1 for m in maps], maps).item() < 1e-3
-        True
-    """
-    pairs = zip(output, content, strict=True)
-    return _summed(F.mse_loss(_normalised(a), _normalised(b)) for a, b in pairs)
-
-
-def style_loss(output: Maps, style: Maps) -> Tensor:
-    """Return the sum over layers of the squared differences of channel means and deviations.
-
-    Source:
-        Huang & Belongie, ICCV 2017, Eq. 13, as a mean over channels; the style loss of
-        Stylizing ViT and RAST.
-
-    Example:
-        >>> style_loss([torch.ones(1, 2, 4, 4)], [torch.zeros(1, 2, 4, 4)]).item()
-        1.0
-    """
-    return style_distance(output, style).mean()
-
-
-def relative_style_loss(output: Maps, content: Maps, style: Maps) -> Tensor:
-    """Return what is left of the style distance that the contents had, averaged over the batch.
-
-    The distances of pairs span three orders of magnitude; as a share, large ones count alike.
-
-    Example:
-        >>> maps = [torch.rand(2, 3, 8, 8)]
-        >>> relative_style_loss(maps, [2 * m for m in maps], maps).item()
-        0.0
-    """
-    before = style_distance(content, style).detach()
-    return (style_distance(output, style) / (before + _SMALL_DISTANCE)).mean()
-
-
-_SMALL_DISTANCE = 1.5
-"""Style distance of maps of unit size below which a pair counts less than another."""
-
-
-def gram_loss(output: Maps, style: Maps) -> Tensor:
-    """Return the sum over layers of the squared Frobenius distance of the Gram matrices.
-
-    Source:
-        Johnson, Alahi & Fei-Fei, ECCV 2016, Eq. 4: a sum, not a mean, of Gram matrices that are
-        divided by ``C * H * W``; averaged over the batch.
-
-    Example:
-        >>> gram_loss([torch.ones(1, 2, 4, 4)], [torch.zeros(1, 2, 4, 4)]).item()
-        1.0
-    """
-    return gram_distance(output, style).mean()
+from styleaug.functional import edge_correlation, sobel_magnitude
+from styleaug.training.losses.maps import style_loss
 
 
 def identity_loss(output: Tensor, image: Tensor) -> Tensor:
@@ -254,52 +168,3 @@ def range_loss(image: Tensor, content: Tensor) -> Tensor:
 
 _FLAT_SHARE = 0.2
 """What a pixel without an edge counts in the range, if one with an average edge counts 1."""
-
-
-def lsgan_loss(scores: Maps, *, real: bool) -> Tensor:
-    """Return the squared distance of a discriminator's scores from 1 (real) or 0 (fake).
-
-    Args:
-        scores: One tensor of scores per scale.
-        real: What the discriminator should say; the generator asks for True of its fakes.
-
-    Source:
-        Mao et al., "Least Squares GANs", ICCV 2017, summed over the scales as in pix2pixHD.
-
-    Example:
-        >>> lsgan_loss([torch.zeros(1, 1, 2, 2)], real=True).item()
-        1.0
-    """
-    return _summed((score - float(real)).square().mean() for score in scores)
-
-
-def remd_loss(output: Tensor, style: Tensor) -> Tensor:
-    """Return the relaxed earth mover's distance of two feature maps under the cosine distance.
-
-    ``max(mean_i min_j C_ij, mean_j min_i C_ij)``, averaged over the batch.
-
-    Args:
-        output: ``(B, C, H, W)``.
-        style: ``(B, C, h, w)``.
-
-    Source:
-        Kolkin, Salavon & Shakhnarovich, "STROTSS", CVPR 2019, Eq. 4-6; StyleKernel, Eq. 9.
-
-    Example:
-        >>> maps = torch.rand(1, 8, 4, 4)
-        >>> remd_loss(maps, maps).item() < 1e-5
-        True
-    """
-    a, b = (F.normalize(m.float().flatten(2), dim=1) for m in (output, style))
-    cost = 1.0 - a.transpose(1, 2) @ b
-    there, back = cost.amin(dim=2).mean(dim=1), cost.amin(dim=1).mean(dim=1)
-    return torch.maximum(there, back).mean()
-
-
-def _normalised(features: Tensor) -> Tensor:
-    mean, std = channel_mean_std(features, eps=1e-5)
-    return (features - mean) / std
-
-
-def _summed(terms: object) -> Tensor:
-    return torch.stack(list(terms)).sum()  # type: ignore[call-overload]

@@ -1,0 +1,78 @@
+"""Losses of multi-restoration: contents and styles that come back through stylized images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from styleaug.training.losses.maps import anatomy_loss, style_loss
+
+_EPS = 1e-6
+
+Features = Sequence[Tensor]
+
+RESTORING = (
+    "content_transitive",
+    "style_transitive",
+    "style_difference",
+    "content_restoration",
+    "style_restoration",
+)
+"""The losses of multi-restoration."""
+
+
+def stylization_losses(
+    content: Mapping[str, Features], style: Mapping[str, Features]
+) -> dict[str, Tensor]:
+    """Return the losses of both stylized images: they keep one content, and take one style.
+
+    Args:
+        content: Content maps of "content", "style", "forth" and "back".
+        style: Style maps likewise.
+    """
+    return {
+        "content": anatomy_loss(content["forth"], content["content"])
+        + anatomy_loss(content["back"], content["style"]),
+        "style": style_loss(style["forth"], style["style"])
+        + style_loss(style["back"], style["content"]),
+    }
+
+
+def multi_restoration_losses(
+    content: Mapping[str, Features], style: Mapping[str, Features]
+) -> dict[str, Tensor]:
+    """Return the losses of a cycle from loss maps.
+
+    With Lc = `anatomy_loss` and Ls = `style_loss`: each restored image keeps the content or the
+    style of its origin (``transitive``), both restorations agree (``restoration``), and a stylized
+    image leaves the style that it had (``difference``, the inverse of a distance).
+
+    Args:
+        content: Content maps of "content", "style" and of every image of `run_cycle`.
+        style: Style maps likewise.
+
+    Returns:
+        Losses by name, not weighted.
+
+    Source:
+        Ma et al., "RAST", WACV 2023; the terms are those of its code. 1e-6 is added to what is
+        inverted, which is 0 where content and style are one image.
+    """
+
+    def keeps(a: str, b: str) -> Tensor:
+        return anatomy_loss(content[a], content[b])
+
+    def looks(a: str, b: str) -> Tensor:
+        return style_loss(style[a], style[b])
+
+    return {
+        "content_transitive": keeps("content_right", "content") + keeps("style_left", "style"),
+        "style_transitive": looks("style_right", "style") + looks("content_left", "content"),
+        "style_difference": 1.0 / (looks("forth", "content") + _EPS)
+        + 1.0 / (looks("back", "style") + _EPS),
+        "content_restoration": keeps("content_right", "content_left")
+        + keeps("style_right", "style_left"),
+        "style_restoration": looks("content_right", "content_left")
+        + looks("style_right", "style_left"),
+    }
