@@ -32,7 +32,7 @@ from styleaug.features import FeatureExtractor
 from styleaug.functional import channel_mean_std
 from styleaug.images.files import find_images
 from styleaug.stylex import PIPELINES, Pipeline, StyleX
-from styleaug.stylex.pipelines import _blur, _columns, _ranged
+from styleaug.stylex.pipelines import blurred, ranged
 
 STYLES, ROUNDS, PAIRS = 32, 8, 256
 LAYERS = ("relu1_1", "relu2_1", "relu3_1")
@@ -70,10 +70,10 @@ class Equalised(Pipeline):
         cls, images: Tensor, vectors: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
         """Process images, each with parameters of its own; see `Pipeline.process`."""
-        equal, gamma, smooth, black, white = _columns(vectors)
-        images = _ranged(images)
+        equal, gamma, smooth, black, white = vectors.T[..., None, None, None]
+        images = ranged(images)
         ranks = images.flatten(1).argsort(dim=1).argsort(dim=1) / images[0].numel()
-        mixed = _blur(images + equal * (ranks.view_as(images) - images), smooth)
+        mixed = blurred(images + equal * (ranks.view_as(images) - images), smooth)
         return ((mixed - black) / (white - black)).clamp(1e-4, 1.0) ** gamma
 
 

@@ -95,9 +95,29 @@ def adain(content: Tensor, style: Tensor, *, eps: float = 1e-5) -> Tensor:
         >>> torch.allclose(adain(features, features), features, atol=1e-6)
         True
     """
-    mean, std = channel_mean_std(content, unbiased=True, eps=eps)
-    style_mean, style_std = channel_mean_std(style, unbiased=True, eps=eps)
-    return (content - mean) / std * style_std + style_mean
+    return adain_to(content, *channel_mean_std(style, unbiased=True, eps=eps), eps=eps)
+
+
+def adain_to(features: Tensor, mean: Tensor, std: Tensor, *, eps: float = 1e-5) -> Tensor:
+    """Give the channels of features another mean and standard deviation, as `adain` does.
+
+    Args:
+        features: float ``(B, C, H, W)``.
+        mean: ``(B, C, 1, 1)``.
+        std: ``(B, C, 1, 1)``.
+        eps: Added to the variance of the features.
+
+    Returns:
+        ``(B, C, H, W)`` in the data type of the features.
+
+    Example:
+        >>> zeros, ones = torch.zeros(1, 4, 1, 1), torch.ones(1, 4, 1, 1)
+        >>> adain_to(torch.rand(1, 4, 8, 8), zeros, ones).mean().abs().item() < 1e-6
+        True
+    """
+    own_mean, own_std = channel_mean_std(features, unbiased=True, eps=eps)
+    gain = std / own_std
+    return features * gain.to(features.dtype) + (mean - own_mean * gain).to(features.dtype)
 
 
 def gram_matrix(features: Tensor) -> Tensor:
@@ -121,7 +141,7 @@ def gram_matrix(features: Tensor) -> Tensor:
     return flat @ flat.transpose(1, 2) / flat[0].numel()
 
 
-def style_distance(output: Sequence[Tensor], style: Sequence[Tensor]) -> Tensor:
+def moment_distance(output: Sequence[Tensor], style: Sequence[Tensor]) -> Tensor:
     """Return the squared differences of channel means and deviations, summed over maps.
 
     Args:
@@ -135,7 +155,7 @@ def style_distance(output: Sequence[Tensor], style: Sequence[Tensor]) -> Tensor:
         Huang & Belongie, ICCV 2017, Eq. 13, as a mean over channels.
 
     Example:
-        >>> style_distance([torch.ones(2, 2, 4, 4)], [torch.zeros(2, 2, 4, 4)])
+        >>> moment_distance([torch.ones(2, 2, 4, 4)], [torch.zeros(2, 2, 4, 4)])
         tensor([1., 1.])
     """
     total = []

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -37,6 +37,19 @@ _COUNTING = Lock()
 transform that held it could not be pickled."""
 
 
+class StylizerOptions(TypedDict, total=False):
+    """How and where to stylize: the arguments that `StyleTransfer` and all adapters share."""
+
+    weights: str | None
+    device: str | torch.device | None
+    precision: Precision
+    max_batch: int | None
+    preserve_color: bool
+    mean: Sequence[float] | None
+    std: Sequence[float] | None
+    options: Mapping[str, Any] | None
+
+
 class StyleTransfer(nn.Module):
     """Repaint images in other styles, keeping every structure.
 
@@ -53,22 +66,25 @@ class StyleTransfer(nn.Module):
             bank in ``styles``, or "micro".
         styles: Where the styles come from: "batch" (other images of the batch), a `StyleBank` or
             the path of a saved one, a folder, a list of files, images, or another source.
-        weights: Weights of the stylizer, as in `create_stylizer`.
         alpha: Stylization strength: 0 keeps the content, 1 is full style. A pair is a range that
             every image draws from uniformly.
         p: Probability that an image is stylized, drawn for every image.
         portion: Instead of ``p``: stylize exactly ``max(1, int(portion * B))`` images of each
             batch, which with "batch" pass their styles round (the protocol of Stylizing ViT).
         per_instance: Draw for every image; False draws once for the whole batch or clip.
-        device: Where to stylize; None follows the images.
-        precision: "auto" (bfloat16 on CUDA, else float32), "fp32", "bf16" or "fp16".
-        max_batch: Most images that go through the network at once.
-        preserve_color: Give the result the colours of the content, so that only texture changes.
         seed: Draw from a stream of its own instead of PyTorch's generator. Ranks and loader
             workers get streams of their own.
-        mean: Channel means of the training data, where the weights do not say.
-        std: Channel standard deviations likewise.
-        options: Further arguments of the stylizer.
+        **how: How and where to stylize, the same for all adapters:
+
+            * ``weights``: Weights of the stylizer, as in `create_stylizer`.
+            * ``device``: Where to stylize; None follows the images.
+            * ``precision``: "auto" (bfloat16 on CUDA, else float32), "fp32", "bf16" or "fp16".
+            * ``max_batch``: Most images that go through the network at once.
+            * ``preserve_color``: Give the result the colours of the content, so that only texture
+              changes.
+            * ``mean``: Channel means of the training data, where the weights do not say.
+            * ``std``: Channel standard deviations likewise.
+            * ``options``: Further arguments of the stylizer.
 
     Raises:
         FileNotFoundError: If a style path does not exist.
@@ -87,21 +103,15 @@ class StyleTransfer(nn.Module):
         stylizer: str | Stylizer | None = None,
         *,
         styles: Styles = "batch",
-        weights: str | None = None,
         alpha: float | tuple[float, float] = 1.0,
         p: float = 0.5,
         portion: float | None = None,
         per_instance: bool = True,
-        device: str | torch.device | None = None,
-        precision: Precision = "auto",
-        max_batch: int | None = None,
-        preserve_color: bool = False,
         seed: int | None = None,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
-        options: Mapping[str, Any] | None = None,
+        **how: Unpack[StylizerOptions],
     ) -> None:
         super().__init__()
+        _check_names(how)
         self.alpha = check_alpha(alpha)
         self.p = check_probability("p", p)
         self.portion = None if portion is None else check_probability("portion", portion)
@@ -110,24 +120,20 @@ class StyleTransfer(nn.Module):
             raise ValueError(
                 f"portion={portion} picks images one by one: it needs per_instance=True."
             )
-        self.device = check_device(device)
-        self.preserve_color = preserve_color
+        self.device = check_device(how.pop("device", None))
+        self.preserve_color = how.pop("preserve_color", False)
         self.seed = seed
         self._drawn = 0
         if isinstance(styles, str | Path) and str(styles).endswith(".safetensors"):
             styles = StyleBank.load(styles)
-        self._lazy = LazyStylizer(
-            stylizer or _stylizer_of(styles),
-            {"weights": weights, "mean": mean, "std": std, "max_batch": max_batch}
-            | {"precision": None if precision == "auto" else precision}
-            | dict(options or {}),
-        )
-        built = self._lazy.on(self.device or "cpu")
-        if preserve_color and built.follows_color:
+        own = dict(how.pop("options", None) or {})
+        self._lazy = LazyStylizer(stylizer or _stylizer_of(styles), {**how, **own})
+        if self.preserve_color and self._lazy.kind.follows_color:
             raise ValueError(
-                f"preserve_color=True would undo {built.name!r}, whose style is colour alone. "
-                "Choose a stylizer that paints texture."
+                f"preserve_color=True would undo {self._lazy.label!r}, whose style is colour "
+                "alone. Choose a stylizer that paints texture."
             )
+        built = self._lazy.on(self.device or "cpu")  # so that wrong arguments are refused here
         self.source = as_style_source(styles, built, portion=portion is not None)
 
     def forward(
@@ -201,7 +207,7 @@ class StyleTransfer(nn.Module):
         """
         images = as_images(image)
         self._check_params(images, params)
-        if images.depth > 1 and not self.stylizer_on(self.device or images.batch.device).pointwise:
+        if images.depth > 1 and not self._lazy.kind.pointwise:
             images, params = self._sliced(images, params)
         return images.restore(self._transformed(images.batch, params))
 
@@ -308,6 +314,15 @@ class StyleTransfer(nn.Module):
                 f"{params.fingerprint}. Styles from the batch replay on the whole batch only; use "
                 "a StyleBank to replay slices."
             )
+
+
+def _check_names(how: Mapping[str, Any]) -> None:
+    unknown = sorted(set(how) - set(StylizerOptions.__annotations__))
+    if unknown:
+        raise TypeError(
+            f"StyleTransfer takes {sorted(StylizerOptions.__annotations__)} besides its own "
+            f"arguments, got {unknown}. What a stylizer takes of its own goes into options."
+        )
 
 
 def _stylizer_of(styles: Styles) -> str:

@@ -61,7 +61,7 @@ def test_this_tree_is_tested_here_and_in_processes(tmp_path):
 
 
 def test_every_module_has_a_place():
-    known = set().union(*LAYERS) | set(BESIDE) | {"__init__", "pretrained"}
+    known = set().union(*LAYERS) | set(BESIDE) | {"__init__"}
     assert {_part(path) for path in ROOT.rglob("*.py")} <= known
 
 
@@ -88,6 +88,18 @@ def test_packages_beside_the_flow_see_only_what_they_may():
             if seen and _level(target) not in BESIDE[part]:
                 wrong.append(f"{part} imports {target}")
     assert not wrong
+
+
+def test_benchmarks_use_public_names_only():
+    files = list((ROOT.parent / "benchmarks").glob("*.py"))
+    assert files
+    private = []
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("styleaug"):
+                names = [*node.module.split("."), *(alias.name for alias in node.names)]
+                private += [f"{path.name}: {name}" for name in names if name.startswith("_")]
+    assert not private
 
 
 def test_import_loads_nothing_optional():

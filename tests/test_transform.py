@@ -386,6 +386,11 @@ def test_wrong_arguments_are_refused_at_the_entry(arguments, words):
         StyleTransfer(**{"stylizer": "colorist", **arguments})
 
 
+def test_misspelt_arguments_are_named(bank):
+    with pytest.raises(TypeError, match=r"'max_batch'.*got \['batch_max'\].*goes into options"):
+        StyleTransfer(styles=bank, batch_max=3)
+
+
 @pytest.mark.parametrize(
     ("stylizer", "words"), [(5, "got 5"), (Colorist, "got the class Colorist"), ([1], "got .1.")]
 )

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
-
-import torch
+from typing import Any, Unpack
 
 from styleaug.adapters._host import missing_host
-from styleaug.adapters._monai_array import MAX_SEED, RandStyleTransfer, StyleTransfer
+from styleaug.adapters._monai_array import (
+    MAX_SEED,
+    RandStyleTransfer,
+    StyleTransfer,
+    VolumeOptions,
+)
 from styleaug.adapters._seeding import WorkerStream
-from styleaug.images.volume import ChannelMode
 from styleaug.styles import Styles
-from styleaug.stylizers.base import Precision
 
 try:
     from monai.config import KeysCollection
@@ -39,25 +40,15 @@ class RandStyleTransferd(RandomizableTransform, MapTransform, InvertibleTransfor
 
     Args:
         keys: Keys of the images; never those of labels.
-        stylizer: As in `RandStyleTransfer`, like all that follow but the last.
+        stylizer: As in `RandStyleTransfer`, like the following but the last.
         styles: A folder, a list of files, the path of a saved bank, a bank, or images.
         prob: Probability of the transform.
         alpha: Stylization strength, one number or a range.
-        weights: Weights of the stylizer.
-        device: Where to stylize; None follows the image.
-        precision: "auto", "fp32", "bf16" or "fp16".
-        max_batch: Most slices at once.
-        preserve_color: Keep the colours of the content.
-        mean: Channel means of the training data, where the weights do not say.
-        std: Channel standard deviations likewise.
-        options: Further arguments of the stylizer.
-        channel_mode: "rgb", "each" or "joint".
-        a_min: Value that is black.
-        a_max: Value that is white.
-        slice_axis: Spatial axis that a volume is cut along.
         allow_missing_keys: Whether samples may lack keys.
+        **how: As in `StyleTransfer`.
 
     Example:
+        >>> import torch
         >>> from styleaug import StyleBank
         >>> bank = StyleBank.from_images(torch.rand(4, 3, 64, 64), "colorist")
         >>> transform = RandStyleTransferd(["image"], "colorist", styles=bank, prob=1.0)
@@ -74,40 +65,12 @@ class RandStyleTransferd(RandomizableTransform, MapTransform, InvertibleTransfor
         styles: Styles = "batch",
         prob: float = 0.1,
         alpha: float | Sequence[float] = 1.0,
-        weights: str | None = None,
-        device: str | torch.device | None = None,
-        precision: Precision = "auto",
-        max_batch: int | None = None,
-        preserve_color: bool = False,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
-        options: Mapping[str, Any] | None = None,
-        channel_mode: ChannelMode = "rgb",
-        a_min: float | None = None,
-        a_max: float | None = None,
-        slice_axis: int = -1,
         allow_missing_keys: bool = False,
+        **how: Unpack[VolumeOptions],
     ) -> None:
         MapTransform.__init__(self, keys, allow_missing_keys)
         RandomizableTransform.__init__(self, prob)
-        self.transform = RandStyleTransfer(
-            stylizer,
-            styles,
-            1.0,
-            alpha,
-            weights,
-            device,
-            precision,
-            max_batch,
-            preserve_color,
-            mean,
-            std,
-            options,
-            channel_mode,
-            a_min,
-            a_max,
-            slice_axis,
-        )
+        self.transform = RandStyleTransfer(stylizer, styles, 1.0, alpha, **how)
         self._stream = WorkerStream()
 
     def set_random_state(self, seed: int | None = None, state: Any = None) -> RandStyleTransferd:
@@ -147,21 +110,15 @@ class StyleTransferd(MapTransform, InvertibleTransform):
 
     Args:
         keys: Keys of the images.
-        stylizer: As in `StyleTransfer`, like all that follow but the last.
+        stylizer: As in `StyleTransfer`, like the following but the last.
         styles: A folder, a list of files, the path of a saved bank, a bank, or images.
         style: Number of the style in the bank.
         alpha: Stylization strength in [0, 1].
-        weights: Weights of the stylizer.
-        device: Where to stylize; None follows the image.
-        precision: "auto", "fp32", "bf16" or "fp16".
-        options: Further arguments of the stylizer.
-        channel_mode: "rgb", "each" or "joint".
-        a_min: Value that is black.
-        a_max: Value that is white.
-        slice_axis: Spatial axis that a volume is cut along.
         allow_missing_keys: Whether samples may lack keys.
+        **how: As in `StyleTransfer`.
 
     Example:
+        >>> import torch
         >>> transform = StyleTransferd("image", styles=torch.rand(4, 3, 64, 64), style=1)
         >>> transform({"image": torch.rand(3, 40, 40)})["image"].shape
         torch.Size([3, 40, 40])
@@ -176,31 +133,11 @@ class StyleTransferd(MapTransform, InvertibleTransform):
         styles: Styles = "batch",
         style: int = 0,
         alpha: float = 1.0,
-        weights: str | None = None,
-        device: str | torch.device | None = None,
-        precision: Precision = "auto",
-        options: Mapping[str, Any] | None = None,
-        channel_mode: ChannelMode = "rgb",
-        a_min: float | None = None,
-        a_max: float | None = None,
-        slice_axis: int = -1,
         allow_missing_keys: bool = False,
+        **how: Unpack[VolumeOptions],
     ) -> None:
         MapTransform.__init__(self, keys, allow_missing_keys)
-        self.transform = StyleTransfer(
-            stylizer,
-            styles,
-            style,
-            alpha,
-            weights,
-            device,
-            precision,
-            options,
-            channel_mode,
-            a_min,
-            a_max,
-            slice_axis,
-        )
+        self.transform = StyleTransfer(stylizer, styles, style, alpha, **how)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return the sample with the images of the keys stylized."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, Unpack
 
 import PIL.Image
-import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
@@ -15,8 +14,9 @@ from styleaug.adapters._host import missing_host
 from styleaug.adapters.loader import StyleLoader
 from styleaug.params import StyleParams
 from styleaug.styles import Styles
-from styleaug.stylizers.base import Precision, Stylizer
+from styleaug.stylizers.base import Stylizer
 from styleaug.transform import StyleTransfer as CoreStyleTransfer
+from styleaug.transform import StylizerOptions
 
 try:
     from torchvision import tv_tensors
@@ -42,19 +42,13 @@ class StyleTransfer(v2.Transform):
         stylizer: A name of `list_stylizers`, or a `Stylizer`; None takes that of the bank, or
             "micro".
         styles: As in `styleaug.StyleTransfer`; single samples need a bank, a folder or images.
-        weights: Weights of the stylizer.
         alpha: Stylization strength, one number or a range: 0 keeps the content, 1 is full style.
         p: Probability that an image is stylized.
         portion: Instead of ``p``, the exact share of a batch that is stylized.
         per_instance: Draw for every image of a batch; False draws once.
-        device: Where to stylize; None follows the images.
-        precision: "auto", "fp32", "bf16" or "fp16".
-        max_batch: Most images that go through the network at once.
-        preserve_color: Keep the colours of the content.
         seed: Draw from a stream of its own; None draws from PyTorch's generator.
-        mean: Channel means of the training data, where the weights do not say.
-        std: Channel standard deviations likewise.
-        options: Further arguments of the stylizer.
+        **how: ``weights``, ``device``, ``precision``, ``max_batch``, ``preserve_color``, ``mean``,
+            ``std`` and ``options`` as in `styleaug.StyleTransfer`.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -77,37 +71,23 @@ class StyleTransfer(v2.Transform):
         stylizer: str | Stylizer | None = None,
         *,
         styles: Styles = "batch",
-        weights: str | None = None,
         alpha: float | tuple[float, float] = 1.0,
         p: float = 0.5,
         portion: float | None = None,
         per_instance: bool = True,
-        device: str | torch.device | None = None,
-        precision: Precision = "auto",
-        max_batch: int | None = None,
-        preserve_color: bool = False,
         seed: int | None = None,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
-        options: Mapping[str, Any] | None = None,
+        **how: Unpack[StylizerOptions],
     ) -> None:
         super().__init__()
         self._core = CoreStyleTransfer(
             stylizer,
             styles=styles,
-            weights=weights,
             alpha=alpha,
             p=p,
             portion=portion,
             per_instance=per_instance,
-            device=device,
-            precision=precision,
-            max_batch=max_batch,
-            preserve_color=preserve_color,
             seed=seed,
-            mean=mean,
-            std=std,
-            options=options,
+            **how,
         )
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, StyleParams]:

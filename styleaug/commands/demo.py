@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from styleaug.commands.messages import say
-from styleaug.commands.stylize import run_stylize
+from styleaug.commands.stylize import StylizeOptions, stylize_files
 from styleaug.samples import sample_images
 
 _STYLES = ("nuclei-pink", "nuclei-purple-on-purple", "skin-vignette", "skin-cool")
@@ -18,23 +18,18 @@ def run_demo(options: argparse.Namespace, console: Console) -> int:
     """Stylize every sample in four styles and draw the contact sheet; returns the exit status."""
     samples = sample_images()
     grid = Path(options.output) / "grid.png"
-    status = run_stylize(
-        argparse.Namespace(
-            **vars(options)
-            | {
-                "content": [str(path) for path in samples],
-                "style": [str(path) for path in samples if path.stem in _STYLES],
-                "weights": None,
-                "grid": str(grid),
-                "each_style": True,
-                "size": None,
-                "batch_size": 8,
-                "seed": 0,
-                "overwrite": True,
-                "skip_existing": False,
-            }
-        ),
-        console,
+    asked = StylizeOptions(
+        content=[str(path) for path in samples],
+        style=[str(path) for path in samples if path.stem in _STYLES],
+        output=options.output,
+        stylizer=options.stylizer,
+        device=options.device,
+        precision=options.precision,
+        alpha=options.alpha,
+        grid=str(grid),
+        each_style=True,
+        overwrite=True,
     )
+    status = stylize_files(asked, console)
     say(console, f"Contact sheet, contents down and styles across: {grid.resolve()}")
     return status

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from PIL import Image
@@ -20,12 +20,40 @@ from styleaug.images.files import find_images
 from styleaug.images.sheet import contact_sheet, to_picture
 from styleaug.styles.bank import StyleBank
 from styleaug.stylizers import create_stylizer
+from styleaug.stylizers.base import Precision
 from styleaug.transform import StyleTransfer
 
 _GRID_LIMIT = 8
 
 
+@dataclass(frozen=True)
+class StylizeOptions:
+    """What ``styleaug stylize`` is asked for; the help of its arguments says what they mean."""
+
+    content: Sequence[str]
+    style: Sequence[str]
+    output: str
+    stylizer: str
+    device: str = "auto"
+    precision: Precision = "auto"
+    weights: str | None = None
+    alpha: str = "1.0"
+    grid: str | None = None
+    each_style: bool = False
+    size: int | None = None
+    batch_size: int = 8
+    seed: int = 0
+    overwrite: bool = False
+    skip_existing: bool = False
+
+
 def run_stylize(options: argparse.Namespace, console: Console) -> int:
+    """Stylize the files; returns the exit status: 1 if a file could not be read."""
+    given = {field.name: getattr(options, field.name) for field in fields(StylizeOptions)}
+    return stylize_files(StylizeOptions(**given), console)
+
+
+def stylize_files(options: StylizeOptions, console: Console) -> int:
     """Stylize the files; returns the exit status: 1 if a file could not be read."""
     started = time.perf_counter()
     _check_counts(options)
@@ -58,7 +86,7 @@ def run_stylize(options: argparse.Namespace, console: Console) -> int:
         task = progress.add_task("contents", total=len(jobs))
         painter.paint(jobs, options.batch_size, lambda n: progress.advance(task, n))
     if options.grid:
-        _write_grid(options, all_jobs, transform, bank, console)
+        _write_grid(options.grid, options.size, all_jobs, transform, bank, console)
     broken = painter.broken + broken_styles
     _report(options.output, len(jobs) - len(painter.broken), broken, started, console)
     return 1 if broken else 0
@@ -105,14 +133,14 @@ def progress_bar(console: Console) -> Progress:
     return Progress(*columns, TimeRemainingColumn(), console=console)
 
 
-def _check_counts(options: argparse.Namespace) -> None:
+def _check_counts(options: StylizeOptions) -> None:
     for name, least in (("batch_size", 1), ("size", 32)):
         value = getattr(options, name)
         if value is not None and value < least:
             raise ValueError(f"--{name.replace('_', '-')} must be at least {least}, got {value}.")
 
 
-def _check_grid(options: argparse.Namespace, jobs: Sequence[Job]) -> None:
+def _check_grid(options: StylizeOptions, jobs: Sequence[Job]) -> None:
     if options.grid is None:
         return
     path = Path(options.grid)
@@ -123,7 +151,8 @@ def _check_grid(options: argparse.Namespace, jobs: Sequence[Job]) -> None:
 
 
 def _write_grid(
-    options: argparse.Namespace,
+    path: str,
+    size: int | None,
     jobs: Sequence[Job],
     transform: StyleTransfer,
     bank: StyleBank,
@@ -133,7 +162,7 @@ def _write_grid(
     styles = range(min(len(bank), _GRID_LIMIT))
     rows, labels = [], []
     for job in jobs[:_GRID_LIMIT]:
-        loaded = load(job.source, console, size=options.size)
+        loaded = load(job.source, console, size=size)
         if loaded is None:
             continue
         views = transform.stylize_grid(loaded.images, styles, alpha=transform.alpha[1])[0]
@@ -143,8 +172,8 @@ def _write_grid(
     heads = ["content \\ style", *style_names(bank.names[index] for index in styles)]
     references = [None, *(_thumbnail(bank.names[index], console) for index in styles)]
     sheet = contact_sheet([references, *rows], ["", *labels], heads)
-    Path(options.grid).parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(options.grid)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path)
 
 
 def _thumbnail(path: str, console: Console) -> Image.Image | None:

@@ -9,7 +9,7 @@ from typing import Literal
 from torch import Tensor
 
 from styleaug._checks import check_choice
-from styleaug.functional import style_distance
+from styleaug.functional import moment_distance
 from styleaug.metrics import (
     LPIPS,
     PSNR,
@@ -54,7 +54,7 @@ class ColorDistance(PairMetric):
 
     def measure(self, output: Tensor, reference: Tensor) -> Tensor:
         """Return the distance of every pair."""
-        return style_distance([output], [reference])
+        return moment_distance([output], [reference])
 
 
 def _vgg(files: Mapping[str, str]) -> str:

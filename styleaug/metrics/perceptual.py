@@ -14,7 +14,7 @@ from styleaug._checks import check_choice
 from styleaug.features import FeatureExtractor
 from styleaug.features.encoders import VGGNormalised, load_own_vgg
 from styleaug.features.lpips import LAYERS, lpips_distance, lpips_heads
-from styleaug.functional import gram_distance, style_distance
+from styleaug.functional import gram_distance, moment_distance
 from styleaug.metrics.pairs import PairMetric
 
 
@@ -185,7 +185,7 @@ class StyleLoss(_FeatureDistance):
     def measure(self, output: Tensor, reference: Tensor) -> Tensor:
         """Return the loss of every pair."""
         maps = self.features(output), self.features(reference)
-        distance = style_distance if self.kind == "moments" else gram_distance
+        distance = moment_distance if self.kind == "moments" else gram_distance
         return distance(*maps) / len(maps[0])
 
 

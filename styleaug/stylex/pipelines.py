@@ -157,7 +157,7 @@ class LocalLaplacian(Pipeline):
     ) -> Tensor:
         """Process images, each with parameters of its own; see `Pipeline.process`."""
         detail, edges, fine, coarse, center, width, gamma = _columns(vectors)
-        bright = _ranged((1.0 + 3.0 * images).log() / math.log(4.0))
+        bright = ranged((1.0 + 3.0 * images).log() / math.log(4.0))
         bands, low = _local_laplacian(bright, detail, edges)
         gains = [fine * (coarse / fine) ** (level / (_LEVELS - 1)) for level in range(_LEVELS)]
         for band, gain in zip(reversed(bands), reversed(gains), strict=True):
@@ -204,11 +204,11 @@ class UnsharpTone(Pipeline):
     ) -> Tensor:
         """Process images, each with parameters of its own; see `Pipeline.process`."""
         amount, local, radius, slope, middle, noise = _columns(vectors)
-        images = _ranged(images)
-        sharp = images + amount * (images - _blur(images, radius))
+        images = ranged(images)
+        sharp = images + amount * (images - blurred(images, radius))
         wide = torch.full_like(radius, 12.0)
-        mean = _blur(sharp, wide)
-        spread = (_blur(sharp.square(), wide) - mean.square()).clamp_min(1e-4).sqrt()
+        mean = blurred(sharp, wide)
+        spread = (blurred(sharp.square(), wide) - mean.square()).clamp_min(1e-4).sqrt()
         even = 0.5 + 0.2 * (sharp - mean) / (spread + 0.02)
         mixed = sharp + local * (even - sharp)
         ends = [torch.sigmoid(slope * (end - middle)) for end in (0.0, 1.0)]
@@ -233,8 +233,16 @@ def _columns(vectors: Tensor) -> list[Tensor]:
     return [column.view(-1, 1, 1, 1) for column in vectors.unbind(dim=1)]
 
 
-def _ranged(images: Tensor) -> Tensor:
-    """Return images with a mean of 0.5 and a deviation of 0.2, as far as [0, 1] holds them."""
+def ranged(images: Tensor) -> Tensor:
+    """Return images with a mean of 0.5 and a deviation of 0.2, as far as [0, 1] holds them.
+
+    Args:
+        images: ``(B, 1, H, W)``.
+
+    Example:
+        >>> ranged(torch.rand(1, 1, 64, 64) * 0.1).mean().round(decimals=2).item()
+        0.5
+    """
     mean = images.mean(dim=(2, 3), keepdim=True)
     std = (images - mean).square().mean(dim=(2, 3), keepdim=True).clamp_min(1e-4).sqrt()
     return (0.5 + 0.2 * (images - mean) / std).clamp(0.0, 1.0)
@@ -272,8 +280,17 @@ def _up(image: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(image, like.shape[2:], mode="bilinear", align_corners=False)
 
 
-def _blur(image: Tensor, sigma: Tensor) -> Tensor:
-    """Blur every image with a Gaussian of its own, in two passes."""
+def blurred(image: Tensor, sigma: Tensor) -> Tensor:
+    """Blur every image with a Gaussian of its own, in two passes.
+
+    Args:
+        image: ``(B, 1, H, W)``.
+        sigma: One deviation per image, in pixels.
+
+    Example:
+        >>> blurred(torch.ones(2, 1, 32, 32), torch.tensor([1.0, 3.0])).mean().item()
+        1.0
+    """
     taps = torch.arange(-_TAPS, _TAPS + 1, device=image.device, dtype=image.dtype)
     weights = torch.exp(-0.5 * (taps / sigma.view(-1, 1)) ** 2)
     weights = weights / weights.sum(dim=1, keepdim=True)

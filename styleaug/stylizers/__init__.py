@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 
@@ -58,6 +58,14 @@ class StylizerEntry:
     weights: tuple[Weights, ...] = ()
     caution: str = ""
 
+    @property
+    def kind(self) -> type[Stylizer]:
+        """The class of what ``build`` returns, for its flags, without building one."""
+        if isinstance(self.build, type):
+            return self.build
+        found: type[Stylizer] = get_type_hints(self.build)["return"]
+        return found
+
 
 DEFAULT_STYLIZER = "micro"
 """The stylizer of ``StyleTransfer()`` and of the command line."""
@@ -89,42 +97,42 @@ STYLIZERS: dict[str, StylizerEntry] = {
         "Yang & Soatto 2020",
         caution=_NOT_FOR_CT,
     ),
-}
-STYLIZERS["micro"] = StylizerEntry(
-    Micro,
-    "colour, and contrast at every scale",
-    "Apache-2.0; weights CC BY 4.0",
-    "this package",
-    weights=PACKAGED,
-)
-STYLIZERS["contextual-adain"] = StylizerEntry(
-    ContextualAdaIN,
-    "statistics of deep features",
-    "Apache-2.0 (train your own, or AdaIN's)",
-    "Xu, Li & Shin 2020; Huang & Belongie 2017",
-)
-STYLIZERS["rast"] = StylizerEntry(
-    RAST,
-    "texture and colour, by attention at two scales",
-    "Apache-2.0 (train your own, or RAST's)",
-    "Ma et al. 2023; Karatyshchev & Kitov",
-)
-STYLIZERS["style-kernel"] = StylizerEntry(
-    StyleKernel,
-    "texture and colour, by kernels for every place",
-    "Apache-2.0 (train your own)",
-    "Xu, Long & Nie 2023",
-)
-STYLIZERS |= {
-    f"stylizing-vit-{size}": StylizerEntry(
-        load_stylizing_vit,
-        "colour and texture, through cross attention",
-        "Apache-2.0",
-        "Doerrich et al. 2026",
-        {"size": size},
-        published_weights(size),
-    )
-    for size in ("tiny", "small", "base")
+    "micro": StylizerEntry(
+        Micro,
+        "colour, and contrast at every scale",
+        "Apache-2.0; weights CC BY 4.0",
+        "this package",
+        weights=PACKAGED,
+    ),
+    "contextual-adain": StylizerEntry(
+        ContextualAdaIN,
+        "statistics of deep features",
+        "Apache-2.0 (train your own, or AdaIN's)",
+        "Xu, Li & Shin 2020; Huang & Belongie 2017",
+    ),
+    "rast": StylizerEntry(
+        RAST,
+        "texture and colour, by attention at two scales",
+        "Apache-2.0 (train your own, or RAST's)",
+        "Ma et al. 2023; Karatyshchev & Kitov",
+    ),
+    "style-kernel": StylizerEntry(
+        StyleKernel,
+        "texture and colour, by kernels for every place",
+        "Apache-2.0 (train your own)",
+        "Xu, Long & Nie 2023",
+    ),
+    **{
+        f"stylizing-vit-{size}": StylizerEntry(
+            load_stylizing_vit,
+            "colour and texture, through cross attention",
+            "Apache-2.0",
+            "Doerrich et al. 2026",
+            {"size": size},
+            published_weights(size),
+        )
+        for size in ("tiny", "small", "base")
+    },
 }
 
 
@@ -171,9 +179,7 @@ def create_stylizer(
         >>> create_stylizer("fda", beta=0.05).beta
         0.05
     """
-    if not isinstance(name, str) or name not in STYLIZERS:
-        raise ValueError(f"stylizer must be one of {list_stylizers()}, got {name!r}.")
-    entry = STYLIZERS[name]
+    entry = find_entry(name)
     given = {"weights": weights, "mean": mean, "std": std, **options}
     arguments = {key: value for key, value in given.items() if value is not None}
     _check_options(name, entry, arguments)
@@ -183,6 +189,17 @@ def create_stylizer(
         )
     stylizer.name = name
     return stylizer.freeze()
+
+
+def find_entry(name: str) -> StylizerEntry:
+    """Return the row of a stylizer.
+
+    Raises:
+        ValueError: If the name is unknown; the message lists the known ones.
+    """
+    if not isinstance(name, str) or name not in STYLIZERS:
+        raise ValueError(f"stylizer must be one of {list_stylizers()}, got {name!r}.")
+    return STYLIZERS[name]
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from styleaug._checks import check_choice, check_positive
 from styleaug._records import check_fields
 from styleaug.features.encoders import build_encoder
+from styleaug.functional import adain, channel_mean_std
 
 _DECODER: tuple[int | str, ...] = (256, "up", 256, 256, 256, 128, "up", 128, 64, "up", 64, 3)
 _LAYERS = {
@@ -87,7 +88,7 @@ class AdaINNetwork(nn.Module):
     def forward(self, content: Tensor, style: Tensor) -> Tensor:
         """Return contents in the style of others, not clamped."""
         features = self.encode(content)
-        return self.decoder(adain_to(features, *feature_moments(self.encode(style))))
+        return self.decoder(adain(features, self.encode(style)))
 
 
 def build_decoder(channels: int, stride: int) -> nn.Sequential:
@@ -113,13 +114,4 @@ def build_decoder(channels: int, stride: int) -> nn.Sequential:
 
 def feature_moments(features: Tensor) -> tuple[Tensor, Tensor]:
     """Return means and deviations ``(B, C, 1, 1)`` as AdaIN takes them: unbiased, plus 1e-5."""
-    wide = features.float().flatten(2)
-    mean, std = wide.mean(dim=2), (wide.var(dim=2) + 1e-5).sqrt()
-    return mean[..., None, None], std[..., None, None]
-
-
-def adain_to(features: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Give features other means and deviations."""
-    own_mean, own_std = feature_moments(features)
-    gain = std / own_std
-    return features * gain.to(features.dtype) + (mean - own_mean * gain).to(features.dtype)
+    return channel_mean_std(features, unbiased=True, eps=1e-5)

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from styleaug.functional import adain_to
 from styleaug.stylizers.adain_network import (
     AdaINConfig,
     AdaINNetwork,
-    adain_to,
     feature_moments,
 )
 from styleaug.stylizers.base import Maps, Precision, Stylizer

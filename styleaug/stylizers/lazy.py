@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 import torch
 
-from styleaug.stylizers import check_stylizer, create_stylizer
+from styleaug.stylizers import check_stylizer, create_stylizer, find_entry
 from styleaug.stylizers.base import Stylizer
 
 _BUILT: WeakValueDictionary[tuple[str, str], Stylizer] = WeakValueDictionary()
@@ -38,6 +38,8 @@ class LazyStylizer:
     def __init__(self, stylizer: str | Stylizer, arguments: Mapping[str, Any]) -> None:
         check_stylizer(stylizer)
         given = {key: value for key, value in arguments.items() if value is not None}
+        if given.get("precision") == "auto":
+            del given["precision"]
         if isinstance(stylizer, Stylizer) and set(given) - {"precision"}:
             raise ValueError(
                 f"stylizer is built already, {sorted(set(given) - {'precision'})} must be given "
@@ -64,6 +66,13 @@ class LazyStylizer:
             built = create_stylizer(self.stylizer, **self.arguments).to(place)
             _BUILT[key] = built
         return built
+
+    @property
+    def kind(self) -> type[Stylizer]:
+        """Its class, for flags such as ``pointwise``, which are read without building it."""
+        if isinstance(self.stylizer, Stylizer):
+            return type(self.stylizer)
+        return find_entry(self.stylizer).kind
 
     @property
     def label(self) -> str:

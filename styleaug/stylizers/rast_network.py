@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from styleaug._checks import check_choice, check_positive
 from styleaug._records import check_fields
 from styleaug.features.encoders import build_encoder
-from styleaug.stylizers.adain_network import adain_to, build_decoder, feature_moments
+from styleaug.functional import adain_to
+from styleaug.stylizers.adain_network import build_decoder, feature_moments
 
 _VGG = {"relu4_1": ("relu5_1", (512, 512), 8), "relu3_1": ("pool3", (256, 256), 4)}
 _LEVELS = {
@@ -104,7 +105,7 @@ class SANet(nn.Module):
             style: What `style_maps` returned: "keys" ``(B, C, h, w)``, "mean" and "std".
         """
         query = F.conv2d(self.f(normalised(content)), self.g.weight.transpose(0, 1))
-        gathered = attend(query, style["keys"]) * style["std"] + style["mean"]
+        gathered = mean_of_keys(query, style["keys"]) * style["std"] + style["mean"]
         found: Tensor = self.out_conv(self.h(gathered.to(content.dtype))) + content
         return found
 
@@ -192,7 +193,7 @@ def normalised(features: Tensor) -> Tensor:
     return adain_to(features, torch.zeros_like(mean), torch.ones_like(std))
 
 
-def attend(query: Tensor, keys: Tensor) -> Tensor:
+def mean_of_keys(query: Tensor, keys: Tensor) -> Tensor:
     """Return for every query the mean of the keys, weighted by the softmax of their products.
 
     In float32 whatever an autocast says: the products are not scaled, and large. The matrix of

@@ -258,3 +258,7 @@ def test_a_style_that_is_not_there_is_refused(bank):
         StyleTransfer(styles=bank, style=4)
     with pytest.raises(ValueError, match=r"must be \(C, H, W\)"):
         StyleTransfer(styles=bank)(torch.rand(40, 40))
+    with pytest.raises(ValueError, match="alpha must be a number"):
+        StyleTransfer(styles=bank, alpha=(0.2, 0.8))
+    with pytest.raises(TypeError, match=r"got \['chanel_mode'\]"):
+        StyleTransfer(styles=bank, chanel_mode="each")

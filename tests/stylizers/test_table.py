@@ -6,7 +6,8 @@ import pickle
 import pytest
 import torch
 
-from styleaug import create_stylizer, list_stylizers
+from styleaug import StyleTransfer, Stylizer, create_stylizer, list_stylizers
+from styleaug.stylizers import STYLIZERS
 from styleaug.stylizers.lazy import LazyStylizer
 
 
@@ -58,3 +59,18 @@ def test_precision_resolves_by_device():
     assert create_stylizer("colorist", precision="bf16").compute_precision(torch.device("cpu")) == (
         "bf16"
     )
+
+
+def test_flags_are_read_without_building(monkeypatch):
+    def refuse(*arguments, **options):
+        raise AssertionError("a stylizer was built")
+
+    monkeypatch.setattr("styleaug.stylizers.lazy.create_stylizer", refuse)
+    for name, entry in STYLIZERS.items():
+        kind = LazyStylizer(name, {}).kind
+        assert issubclass(kind, Stylizer)
+        assert kind is not Stylizer, f"{name} does not say what {entry.build} returns"
+    assert LazyStylizer("histogram", {}).kind.pointwise
+    assert not LazyStylizer("stylizing-vit-tiny", {}).kind.pointwise
+    with pytest.raises(ValueError, match="would undo 'colorist'"):
+        StyleTransfer("colorist", preserve_color=True)

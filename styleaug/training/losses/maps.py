@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from styleaug.features.lpips import lpips_distance
-from styleaug.functional import channel_mean_std, gram_distance, style_distance
+from styleaug.functional import channel_mean_std, gram_distance
+from styleaug.functional import moment_distance as style_distance
 
 Maps = Sequence[Tensor]
 
