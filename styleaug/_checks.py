@@ -48,7 +48,7 @@ def check_alpha(alpha: float | Sequence[float]) -> tuple[float, float]:
 
 
 def check_device(device: str | torch.device | None) -> torch.device | None:
-    """Return ``device`` as a ``torch.device``, or raise ``ValueError`` if it is not there."""
+    """Return ``device`` as a ``torch.device``, or raise ``ValueError`` if this machine lacks it."""
     if device is None:
         return None
     try:

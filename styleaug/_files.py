@@ -25,7 +25,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a file beside ``path`` to write, which takes its place once all went well.
+    """Yield a temporary file beside ``path``, which replaces ``path`` if nothing was raised.
 
     The first time that a process writes to a folder, what killed processes left there is removed.
     """

@@ -1,7 +1,7 @@
 """Pure tensor functions of style transfer: statistics, transports and blends.
 
-All of them are batched, differentiable where the mathematics is, run on any device and leave their
-arguments alone.
+All of them are batched, differentiable where their formulas are, run on any device and never change
+their arguments.
 """
 
 from __future__ import annotations

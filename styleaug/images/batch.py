@@ -148,7 +148,7 @@ def from_content(stylized: Tensor, like: Tensor) -> Tensor:
 
 
 def collect(parts: Iterator[Tensor], total: int) -> Tensor:
-    """Write parts into one tensor as they come, so that each part's memory serves the next."""
+    """Join parts as they are made, so that the memory of each part is free for the next one."""
     first = next(parts)
     if len(first) == total:
         return first

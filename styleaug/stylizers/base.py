@@ -1,4 +1,4 @@
-"""The contract of every stylizer, and all that happens around a network exactly once.
+"""The contract of every stylizer, and what is the same around every network.
 
 A network fills in three hooks on clean tensors (`_encode_style`, `_stylize` and, where it can do
 the content's work once, `_stylize_grid`). Checks, style size, padding, chunks, precision, clamping
@@ -28,7 +28,7 @@ _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Stylizer(nn.Module):
-    """Repaints content images in the style of others; frozen and in eval mode for good.
+    """Repaints content images in the style of others; always frozen and in eval mode.
 
     Args:
         precision: What the network computes in. "auto" is bfloat16 on a CUDA device that has it

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,7 +13,6 @@ from torch import Tensor, nn
 from styleaug._checks import check_choice, check_count, check_probability
 from styleaug.images.batch import Images, as_images, to_content
 from styleaug.images.volume import as_volumes
-from styleaug.params import StyleParams
 from styleaug.styles.bank import StyleBank
 from styleaug.styles.medoids import color_statistics
 from styleaug.stylizers.base import Stylizer
@@ -29,6 +27,7 @@ from styleaug.tta.merging import (
     view_stats,
 )
 from styleaug.tta.selection import SELECTS, Select, closest_styles, random_styles
+from styleaug.tta.views import stylized_views
 
 Guard = Callable[[Tensor, Tensor], Tensor]
 Output = Tensor | Mapping[str, Tensor] | tuple[Any, ...]
@@ -250,36 +249,6 @@ class StyleTTA(nn.Module):
             f"memory ran out with more views at once; going on with max_batch={limit}.",
             stacklevel=4,
         )
-
-
-def stylized_views(core: StyleTransfer, images: Images, styles: Tensor, alpha: float) -> Tensor:
-    """Return ``(B, n, C, H, W)``: every image of the batch in its own n styles.
-
-    The content is encoded once for all its styles where the stylizer can.
-    """
-    rows = [tuple(row) for row in styles.tolist()]
-    images = replace(images, restore=lambda batch: batch)
-    if images.depth > 1:  # volumes are large: one at a time
-        pairs = [(place, style) for place, row in enumerate(rows) for style in row]
-        views = [_applied(core, images[i : i + 1], [style], alpha) for i, style in pairs]
-        return torch.cat(views).unflatten(0, styles.shape)
-    if len(set(rows)) == 1:
-        return core.stylize_grid(images, rows[0], alpha)
-    if core.stylizer_on(core.device or images.batch.device).encodes_content_once:
-        grids = [core.stylize_grid(images[i : i + 1], row, alpha) for i, row in enumerate(rows)]
-        return torch.cat(grids)
-    repeated = replace(images, batch=images.batch.repeat_interleave(styles.shape[1], 0))
-    return _applied(core, repeated, styles.flatten().tolist(), alpha).unflatten(0, styles.shape)
-
-
-def _applied(core: StyleTransfer, images: Images, styles: Sequence[int], alpha: float) -> Tensor:
-    return torch.as_tensor(core.apply_transform(images, _params(core, styles, alpha)))
-
-
-def _params(core: StyleTransfer, styles: Sequence[int], alpha: float) -> StyleParams:
-    count = len(styles)
-    fingerprint = core.source.fingerprint(count)
-    return StyleParams((True,) * count, tuple(styles), (alpha,) * count, fingerprint)
 
 
 def _core_and_bank(
