@@ -14,9 +14,13 @@ import tifffile
 from PIL import Image
 
 from styleaug._files import replacing
+from styleaug.images.tiff import TiffKind, read_tiff_kind, write_tiff
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 """Image files that a folder is searched for."""
+
+OTHERS = (".webp", ".gif", ".jp2", ".j2k", ".jpx", ".avif", ".heic", ".dcm", ".nii", ".nii.gz")
+"""Image files that are passed over in a folder, but not without a word."""
 
 _DIRECT_MODES = ("L", "RGB", "RGBA", "LA", "I;16")
 _CONVERTED_MODES = {"1": "L", "P": "RGB", "PA": "RGBA"}
@@ -31,12 +35,24 @@ class ImageFile:
         format: "PNG", "JPEG", "TIFF" or "BMP".
         has_grey_opacity: Whether the file is grey with opacity; its pixels are RGBA here.
         info: Colour profile, EXIF and resolution to carry over.
+        is_cmyk: Whether the file is a JPEG in printing colours; its pixels are RGB here.
+        tiff: How it was written, if it is a TIFF file.
     """
 
     pixels: np.ndarray
     format: str
     has_grey_opacity: bool = False
     info: dict[str, Any] = field(default_factory=dict)
+    is_cmyk: bool = False
+    tiff: TiffKind | None = None
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What a file that is written like this one cannot keep, in words."""
+        if self.tiff is not None:
+            return self.tiff.lost
+        deep = self.pixels.dtype == np.uint16 and self.pixels.ndim == 3
+        return ("a PNG of 16 bits loses its colour profile",) if deep and self.info else ()
 
 
 def find_images(paths: Sequence[str | Path]) -> list[Path]:
@@ -67,7 +83,10 @@ def find_named(path: str | Path) -> list[tuple[Path, Path]]:
     if root.is_dir():
         files = sorted(file for file in root.rglob("*") if _is_image(file))
         if not files:
-            raise ValueError(f"folder must hold images {SUFFIXES}, {str(path)!r} holds none.")
+            others = f" It holds {names_of(found)}" if (found := other_images([path])) else ""
+            raise ValueError(
+                f"folder must hold images {SUFFIXES}, {str(path)!r} holds none.{others}"
+            )
         return [(file, file.relative_to(root)) for file in files]
     if root.exists():
         return [(root, Path(root.name))]
@@ -78,10 +97,35 @@ def find_named(path: str | Path) -> list[tuple[Path, Path]]:
     return [(file, Path(file.name)) for file in files]
 
 
+def other_images(paths: Sequence[str | Path]) -> list[Path]:
+    """Return the image files in folders that are passed over, as they are of other kinds."""
+    folders = [Path(path) for path in paths if Path(path).is_dir()]
+    return sorted(
+        file
+        for folder in folders
+        for file in folder.rglob("*")
+        if file.name.lower().endswith(OTHERS) and file.is_file()
+    )
+
+
+def names_of(others: Sequence[Path]) -> str:
+    """Return a sentence about files that are passed over.
+
+    Example:
+        >>> names_of([Path("a.webp"), Path("b.gif")])
+        '2 images of kinds that are not read, such as a.webp; convert them to PNG or TIFF.'
+    """
+    return (
+        f"{len(others)} images of kinds that are not read, such as {others[0].name}; convert them "
+        "to PNG or TIFF."
+    )
+
+
 def read_image(path: str | Path) -> ImageFile:
     """Read a PNG, JPEG, TIFF or BMP file of 8 or 16 bits.
 
-    Palettes become RGB or RGBA, bilevel images become grey. Rotation flags are kept, not applied.
+    Palettes become RGB or RGBA, bilevel images become grey; a JPEG in CMYK is RGB here and CMYK
+    when it is written. Rotation flags are kept, not applied.
 
     Raises:
         OSError: If the file cannot be read or is damaged.
@@ -121,13 +165,15 @@ def _read_opened(image: Image.Image, path: Path) -> ImageFile:
         raise ValueError(f"{str(path)!r} must hold one image, got {frames}. Split it first.")
     keep = ("icc_profile", "exif", "dpi")
     info = {key: image.info[key] for key in keep if image.info.get(key)}
+    is_cmyk = image.format == "JPEG" and image.mode == "CMYK"
     pixels = _sixteen_bit_color(image, path)
     if pixels is None:
-        pixels = _pillow_pixels(image, path)
+        pixels = _pillow_pixels(image.convert("RGB") if is_cmyk else image, path)
+    tiff = read_tiff_kind(path) if image.format == "TIFF" else None
     grey_opacity = pixels.ndim == 3 and pixels.shape[2] == 2
     if grey_opacity:
         pixels = pixels[..., [0, 0, 0, 1]]
-    return ImageFile(pixels, str(image.format), grey_opacity, info)
+    return ImageFile(pixels, str(image.format), grey_opacity, info, is_cmyk, tiff)
 
 
 def _sixteen_bit_color(image: Image.Image, path: Path) -> np.ndarray | None:
@@ -181,11 +227,12 @@ def _encode(path: Path, pixels: np.ndarray, like: ImageFile) -> None:
     if deep_color and like.format == "PNG":
         modes = {2: "LA;16", 3: "RGB;16", 4: "RGBA;16"}
         png.from_array(pixels.reshape(len(pixels), -1), modes[pixels.shape[2]]).save(str(path))
-    elif deep_color:
-        photometric = "minisblack" if pixels.shape[2] == 2 else "rgb"
-        tifffile.imwrite(path, pixels, photometric=photometric, compression="zlib")
+    elif like.tiff is not None:
+        write_tiff(path, pixels, like.tiff)
     else:
         options: dict[str, Any] = dict(like.info)
         if like.format == "JPEG":
             options |= {"quality": 95, "subsampling": 0}
-        Image.fromarray(pixels).save(path, format=like.format, **options)
+        image = Image.fromarray(pixels)
+        image = image.convert("CMYK") if like.is_cmyk else image
+        image.save(path, format=like.format, **options)
