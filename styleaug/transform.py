@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from styleaug._checks import check_alpha, check_device, check_probability
+from styleaug._checks import check_alpha, check_choice, check_device, check_probability
 from styleaug._draws import fold_in, generator_keys, id_keys, process_stream, uniforms
 from styleaug.functional import match_color
 from styleaug.images.batch import (
     AnyImage,
     Images,
+    OutOfRange,
     as_images,
     collect,
     from_content,
@@ -25,6 +26,7 @@ from styleaug.images.batch import (
     take_rows,
     to_content,
 )
+from styleaug.images.window import check_window
 from styleaug.params import StyleParams
 from styleaug.styles import BatchStyles, Styles, as_style_source
 from styleaug.styles.bank import StyleBank
@@ -55,8 +57,9 @@ class StyleTransfer(nn.Module):
 
     Works on batches and single images of any layout: tensors ``(B, C, H, W)`` and ``(C, H, W)``,
     arrays ``(H, W[, C])`` and ``(N, H, W, C)``, PIL images; 1, 3 or 4 channels; uint8, uint16 or
-    floating point in [0, 1]; sides >= 32. Layout, data type and device stay as they were, images
-    that are not stylized keep every bit. Use it before ``Normalize``.
+    floating point in [0, 1]; sides of 32 pixels or more, any for colour stylizers. Layout, data
+    type and device stay as they were, images that are not stylized keep every bit. What comes out
+    never shares memory with what went in, and carries no gradient. Use it before ``Normalize``.
 
     The stylizer is frozen, runs without gradients and is no submodule: nothing of it shows up in
     the ``parameters()`` or ``state_dict()`` of a model that holds the transform.
@@ -72,6 +75,12 @@ class StyleTransfer(nn.Module):
         portion: Instead of ``p``: stylize exactly ``max(1, int(portion * B))`` images of each
             batch, which with "batch" pass their styles round (the protocol of Stylizing ViT).
         per_instance: Draw for every image; False draws once for the whole batch or clip.
+        value_range: Black and white in the unit of the images, such as ``(0, 4095)`` for 12 bits in
+            16 or ``(-160, 240)`` for Hounsfield units, in any data type; what lies outside is left
+            as it is. It holds for ``styles``, too, unless they have 8 bits. None: [0, 1], or the
+            range of uint8 and uint16.
+        out_of_range: What to do with floats outside of [0, 1], as interpolation and noise leave
+            them: "raise", or "clamp", which stylizes them as 0 and 1.
         seed: Draw from a stream of its own instead of PyTorch's generator. Ranks and loader
             workers get streams of their own.
         **how: How and where to stylize, the same for all adapters:
@@ -107,6 +116,8 @@ class StyleTransfer(nn.Module):
         p: float = 0.5,
         portion: float | None = None,
         per_instance: bool = True,
+        value_range: Sequence[float] | None = None,
+        out_of_range: OutOfRange = "raise",
         seed: int | None = None,
         **how: Unpack[StylizerOptions],
     ) -> None:
@@ -122,6 +133,9 @@ class StyleTransfer(nn.Module):
             )
         self.device = check_device(how.pop("device", None))
         self.preserve_color = how.pop("preserve_color", False)
+        self.value_range = check_window("value_range", value_range)
+        check_choice("out_of_range", out_of_range, ("raise", "clamp"))
+        self.out_of_range: OutOfRange = out_of_range
         self.seed = seed
         self._drawn = 0
         if isinstance(styles, str | Path) and str(styles).endswith(".safetensors"):
@@ -134,8 +148,11 @@ class StyleTransfer(nn.Module):
                 "alone. Choose a stylizer that paints texture."
             )
         built = self._lazy.on(self.device or "cpu")  # so that wrong arguments are refused here
-        self.source = as_style_source(styles, built, portion=portion is not None)
+        self.source = as_style_source(
+            styles, built, portion=portion is not None, value_range=self.value_range
+        )
 
+    @torch.no_grad()
     def forward(
         self,
         image: AnyImage | Images,
@@ -154,7 +171,7 @@ class StyleTransfer(nn.Module):
         Returns:
             What came in, stylized: same kind, shape, data type and device.
         """
-        images = as_images(image)
+        images = self._images(image)
         return self.apply_transform(images, self.draw_params(len(images), generator, ids=ids))
 
     def make_params(
@@ -165,7 +182,7 @@ class StyleTransfer(nn.Module):
         ids: Sequence[int | str] | None = None,
     ) -> StyleParams:
         """Draw everything that is random about a call; arguments as in `forward`."""
-        return self.draw_params(len(as_images(image)), generator, ids=ids)
+        return self.draw_params(len(self._images(image)), generator, ids=ids)
 
     def draw_params(
         self,
@@ -192,6 +209,7 @@ class StyleTransfer(nn.Module):
             fingerprint=self.source.fingerprint(count),
         )
 
+    @torch.no_grad()
     def apply_transform(self, image: AnyImage | Images, params: StyleParams) -> AnyImage:
         """Apply params that were drawn before; nothing is random here.
 
@@ -205,12 +223,15 @@ class StyleTransfer(nn.Module):
         Raises:
             ValueError: If the params belong to other styles or another number of images.
         """
-        images = as_images(image)
+        images = self._images(image)
         self._check_params(images, params)
-        if images.depth > 1 and not self._lazy.kind.pointwise:
+        kind = self._lazy.kind
+        images.check_sides(kind.least_side, self._lazy.label)
+        if images.depth > 1 and not kind.pointwise:
             images, params = self._sliced(images, params)
         return images.restore(self._transformed(images.batch, params))
 
+    @torch.no_grad()
     def stylize_grid(
         self, image: AnyImage | Images, ids: Sequence[int], alpha: float | Sequence[float] = 1.0
     ) -> Tensor:
@@ -232,12 +253,15 @@ class StyleTransfer(nn.Module):
         wrong = [item for item in ids if not 0 <= item < len(self.source)]
         if wrong or len(ids) == 0:
             raise ValueError(f"ids must be in 0 ... {len(self.source) - 1}, got {list(ids)[:5]}.")
-        batch = as_images(image).batch
+        images = self._images(image)
+        batch = images.batch
         content = to_content(batch).to(self.device or batch.device)
         stylizer = self._lazy.on(content.device)
+        images.check_sides(stylizer.least_side, stylizer.name)
         code = self.source.codes(ids, content, stylizer)
         grid = stylizer.grid_checked(content, code, alpha_vector(alpha, len(batch), content))
-        views = [from_content(self._finished(view, content), batch) for view in grid.unbind(1)]
+        finished = (self._finished(view, content) for view in grid.unbind(1))
+        views = [images.back(from_content(view, batch)) for view in finished]
         return torch.stack(views, dim=1)
 
     def stylizer_on(self, device: str | torch.device) -> Stylizer:
@@ -273,6 +297,9 @@ class StyleTransfer(nn.Module):
         applied[gate.argsort(stable=True)[:count]] = True
         return applied
 
+    def _images(self, image: AnyImage | Images) -> Images:
+        return as_images(image, value_range=self.value_range, out_of_range=self.out_of_range)
+
     def _sliced(self, images: Images, params: StyleParams) -> tuple[Images, StyleParams]:
         """Cut volumes into slices that share the draw of their volume."""
         if isinstance(self.source, BatchStyles):
@@ -285,7 +312,7 @@ class StyleTransfer(nn.Module):
     def _transformed(self, batch: Tensor, params: StyleParams) -> Tensor:
         rows = params.rows
         if not rows:
-            return batch
+            return batch.clone()  # the caller may edit it; what came in may be cached
         picked = take_rows(batch, rows)
         device = self.device or batch.device
         stylizer = self._lazy.on(device)

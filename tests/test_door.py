@@ -111,6 +111,9 @@ def test_thin_slices_need_a_stylizer_that_is_pointwise():
     styles = torch.rand(2, 3, 40, 40)
     color = StyleTransfer("colorist", styles=styles, p=1.0)
     assert color(volume).shape == (1, 1, 20, 40, 6)
-    fourier = StyleTransfer("fda", styles=styles, p=1.0)
-    with pytest.raises(ValueError, match="at least 32 pixels, got 20x40"):
-        fourier(volume)
+    network = StyleTransfer("micro", styles=styles, p=1.0)
+    least = network.stylizer_on("cpu").least_side
+    with pytest.raises(
+        ValueError, match=rf"at least {least} pixels .* got shape \(1, 1, 8, 40, 6\)"
+    ):
+        network(as_volumes(torch.rand(1, 1, 8, 40, 6)))

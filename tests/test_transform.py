@@ -305,6 +305,108 @@ def test_the_input_is_left_alone(bank):
     assert torch.equal(images, before)
 
 
+def _kinds(images):
+    array = (images[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+    return [images, images[0], (images * 255).to(torch.uint8), array, np.asfortranarray(array)]
+
+
+@pytest.mark.parametrize("settings", [{"p": 0.0}, {"p": 1.0}, {"p": 1.0, "alpha": 0.0}])
+def test_results_never_share_memory_with_what_came_in(bank, settings):
+    transform = StyleTransfer("colorist", styles=bank, **settings)
+    for image in _kinds(_batch(2)):
+        before = copy.deepcopy(image)
+        out = transform(image)
+        out[...] = 0
+        assert (image == before).all()
+    picture = Image.fromarray(_kinds(_batch(1))[3])
+    before = picture.copy()
+    transform(picture).putpixel((0, 0), (1, 2, 3))
+    assert picture == before
+
+
+@pytest.mark.parametrize("p", [0.0, 0.5, 1.0])
+def test_no_gradient_flows_through(bank, p):
+    images = _batch().requires_grad_()
+    transform = StyleTransfer("colorist", styles=bank, p=p, seed=0)
+    out = transform(images)
+    assert not out.requires_grad
+    assert not transform.apply_transform(images, transform.make_params(images)).requires_grad
+    assert not transform.stylize_grid(images, [0, 1]).requires_grad
+    assert images.requires_grad
+
+
+def _deep(seed=0):
+    """12-bit images in 16 bits, with some values above white."""
+    images = (_batch(3, seed) * 4095).to(torch.int32)
+    images[:, :, :2] = 5000
+    return images.to(torch.uint16)
+
+
+@pytest.mark.parametrize("styles", ["batch", "bank", "arrays"])
+def test_images_of_twelve_bits_are_painted_in_their_range(styles):
+    window = (0, 4095)
+    inputs = _deep()
+    given = {
+        "batch": "batch",
+        "bank": StyleBank.from_images(_deep(5), "colorist", value_range=window),
+        "arrays": [image.permute(1, 2, 0).numpy() for image in _deep(5)],
+    }[styles]
+    transform = StyleTransfer("colorist", styles=given, p=1.0, value_range=window, seed=0)
+    params = transform.make_params(inputs)
+    out = transform.apply_transform(inputs, params)
+    unit = (inputs.to(torch.int32) / 4095).clamp(0, 1)
+    sources = {"batch": unit}.get(styles, (_deep(5).to(torch.int32) / 4095).clamp(0, 1))
+    stylizer = transform.stylizer_on("cpu")
+    code = stylizer.encode_style(sources)[list(params.style)]
+    expected = (stylizer.stylize(unit, code) * 4095).round()
+    assert out.dtype == torch.uint16
+    numbers = out.to(torch.int32)
+    assert (numbers[:, :, :2] == 5000).all()  # what is outside stays
+    assert (numbers - expected)[:, :, 2:].abs().max() <= 1
+    grid = StyleTransfer("colorist", styles=_deep(5), value_range=window).stylize_grid(inputs, [1])
+    assert grid.dtype == torch.uint16
+    assert grid.to(torch.int32).max() == 5000
+
+
+def test_hounsfield_units_come_back_to_the_bit_where_nothing_is_painted(bank):
+    images = torch.randint(-1000, 2000, (4, 1, 40, 44)).to(torch.int16)
+    transform = StyleTransfer("colorist", styles=bank, p=0.5, seed=1, value_range=(-160, 240))
+    params = transform.make_params(images)
+    out = transform.apply_transform(images, params)
+    for row, applied in enumerate(params.applied):
+        inside = (images[row] >= -160) & (images[row] <= 240)
+        assert torch.equal(out[row][~inside], images[row][~inside])
+        assert torch.equal(out[row], images[row]) == (not applied)
+    floats = images.double() + 0.123456789
+    assert torch.equal(StyleTransfer(styles=bank, p=0.0, value_range=(-160, 240))(floats), floats)
+
+
+@pytest.mark.parametrize("window", [(1, 0), (0, 0), (0,), 5, (0, float("inf")), ("a", "b")])
+def test_a_value_range_is_two_numbers_that_rise(bank, window):
+    with pytest.raises(ValueError, match="value_range must be two numbers, black below white"):
+        StyleTransfer(styles=bank, value_range=window)
+
+
+def test_floats_a_little_outside_are_clamped_where_asked(bank):
+    images = _batch() * 1.2 - 0.1
+    with pytest.raises(ValueError, match="out_of_range='clamp'"):
+        StyleTransfer("colorist", styles=bank, p=0.5)(images)
+    with pytest.raises(ValueError, match="out_of_range must be one of"):
+        StyleTransfer("colorist", styles=bank, out_of_range="wrap")
+    settings = {"styles": bank, "p": 0.5, "seed": 0}
+    transform = StyleTransfer("colorist", out_of_range="clamp", **settings)
+    params = transform.make_params(images)
+    out = transform.apply_transform(images, params)
+    plain = StyleTransfer("colorist", **settings).apply_transform(images.clamp(0, 1), params)
+    for row, applied in enumerate(params.applied):
+        changed = plain[row] != images[row].clamp(0, 1)
+        assert torch.equal(out[row], torch.where(changed, plain[row], images[row]))
+        assert applied or torch.equal(out[row], images[row])
+    images[0, 0, 0, 0] = float("nan")
+    with pytest.raises(ValueError, match="finite"):
+        transform(images)
+
+
 class _Network(torch.nn.Module):
     def __init__(self, styles):
         super().__init__()

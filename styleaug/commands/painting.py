@@ -64,7 +64,8 @@ class Painter:
         self, jobs: Sequence[Job], advance: Callable[[int], object]
     ) -> Iterator[tuple[Job, Loaded]]:
         for job in jobs:
-            loaded = load(job.source, self.console, size=self.size)
+            stylizer = self.transform.stylizer_on(self.transform.device or "cpu")
+            loaded = load(job.source, self.console, size=self.size, stylizer=stylizer)
             if loaded is None:
                 self.broken.append(job.source)
                 advance(1)
@@ -87,12 +88,17 @@ class Painter:
                 write_image(job.targets[view_index], pixels, loaded.file)
 
 
-def load(path: Path, console: Console, *, size: int | None = None) -> Loaded | None:
+def load(
+    path: Path, console: Console, *, size: int | None = None, stylizer: Stylizer | None = None
+) -> Loaded | None:
     """Return an image file that can be stylized, or name on the console what is wrong with it."""
     try:
         file = read_image(path)
         images = as_images(file.pixels)
-        return Loaded(file, images if size is None else _resized(images, size))
+        images = images if size is None else _resized(images, size)
+        if stylizer is not None:
+            images.check_sides(stylizer.least_side, stylizer.name)
+        return Loaded(file, images)
     except (OSError, ValueError, TypeError) as error:
         complain(console, f"skipped {path}: {error}")
         return None
@@ -108,7 +114,7 @@ def encode_styles(
     """
     codes, names, broken = [], [], []
     for path in paths:
-        loaded = load(path, console)
+        loaded = load(path, console, stylizer=stylizer)
         if loaded is None:
             broken.append(path)
         else:

@@ -16,7 +16,7 @@ from styleaug.weights import Weights
 _OWN_OPTIONS = ("weights", "mean", "std", "precision", "max_batch")
 _INPUT = (
     "Images go in before any Normalize: grey, RGB or RGBA, 8 or 16 bits or floats in [0, 1], sides "
-    "of 32 or more."
+    "of 32 pixels or more, any for those of colour alone (the first five)."
 )
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from styleaug._draws import id_keys
 from styleaug.evaluation.measures import MEASURES
 from styleaug.images.batch import as_batch, to_content
+from styleaug.images.checks import check_sides
 from styleaug.images.files import find_named, read_image
 from styleaug.metrics import PairMetric
 from styleaug.stylizers.base import Stylizer
@@ -168,6 +169,7 @@ def folder_paint(folder: Path, size: int) -> Callable[[Pair, Tensor, Tensor], Te
 def read_sized(path: Path, size: int) -> Tensor:
     """Return an image ``(1, 3, H, W)`` whose longest side has at most so many pixels."""
     image = to_content(as_batch(read_image(path).pixels)[0])
+    check_sides("image", image, 32)
     scale = size / max(image.shape[2:])
     if scale >= 1.0:
         return image

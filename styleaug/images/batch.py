@@ -8,26 +8,34 @@ Rows that nobody asks for are never converted, so they keep every bit.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from styleaug.images.checks import check_images, check_unit_range
+from styleaug.images.checks import check_dense, check_images, check_unit_range
+from styleaug.images.pillow import pil_array
+from styleaug.images.window import Window, back_from_unit, clamped, to_unit
 
 AnyImage: TypeAlias = "Tensor | np.ndarray | Image.Image"
+OutOfRange: TypeAlias = Literal["raise", "clamp"]
 
 CHANNELS = (1, 3, 4)
 """Grey, RGB, and RGB with an opacity channel that is carried over untouched."""
 
 _LEVELS = {torch.uint8: 255.0, torch.uint16: 65535.0}
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-_PIL_BACK = ("LA", "CMYK", "YCbCr")
-_PIL_MODES = {"1": "L", "P": "RGB", "LA": "RGBA", "PA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB"}
+_SHALLOW = 12
+"""Bits that are suspiciously few in a file or array of 16."""
+
+
+def _as_it_is(batch: Tensor) -> Tensor:
+    return batch
 
 
 @dataclass(frozen=True)
@@ -35,9 +43,11 @@ class Images:
     """Images that have been checked, and the way back to what they were.
 
     Attributes:
-        batch: ``(B, C, H, W)`` in their own data type.
+        batch: ``(B, C, H, W)`` in their own data type, or in [0, 1] where they have a unit.
         restore: Maps a batch of this shape, or of other sides, to the layout that came in.
         depth: How many slices of a volume stand below each other in every image.
+        shape: What came in, as its owner knows it; for messages.
+        back: The part of ``restore`` that brings back unit and data type.
 
     Example:
         >>> images = as_images(np.zeros((40, 50), dtype=np.uint8))
@@ -48,12 +58,16 @@ class Images:
     batch: Tensor
     restore: Callable[[Tensor], AnyImage]
     depth: int = 1
+    shape: tuple[int, ...] = ()
+    back: Callable[[Tensor], Tensor] = _as_it_is
 
     def __len__(self) -> int:
         return len(self.batch)
 
     def __getitem__(self, rows: slice) -> Images:
-        """Return some images of a batch."""
+        """Return some images of a batch; those with a value range are not cut."""
+        if self.back is not _as_it_is:
+            raise ValueError(f"images with a value range go as a whole, asked for {rows}.")
         return replace(self, batch=self.batch[rows])
 
     @staticmethod
@@ -65,29 +79,60 @@ class Images:
             >>> Images.cat([one, one]).batch.shape
             torch.Size([2, 1, 40, 50])
         """
-        return Images(torch.cat([part.batch for part in parts]), lambda batch: batch)
+        return Images(torch.cat([part.batch for part in parts]), _as_it_is, shape=parts[0].shape)
 
     def sliced(self) -> Images:
-        """Return the slices of volumes as images of their own.
-
-        Raises:
-            ValueError: If a side of the slices is under 32 pixels.
-        """
+        """Return the slices of volumes as images of their own."""
         slices = self.batch.unflatten(2, (self.depth, -1)).movedim(2, 1).flatten(0, 1)
-        check_images("image", slices, CHANNELS)
 
         def restore(batch: Tensor) -> AnyImage:
             return self.restore(batch.unflatten(0, (-1, self.depth)).movedim(1, 2).flatten(2, 3))
 
-        return Images(slices, restore)
+        return Images(slices, restore, shape=self.shape)
+
+    def check_sides(self, least: int, who: str) -> None:
+        """Raise ``ValueError`` unless the images, or the slices of a volume, are large enough."""
+        height, width = self.batch.shape[2] // self.depth, self.batch.shape[3]
+        if min(height, width) < least:
+            raise ValueError(
+                f"image must have sides of at least {least} pixels for {who!r}, got shape "
+                f"{self.shape}. Resize or pad it first; colour stylizers take any size."
+            )
 
 
-def as_images(image: AnyImage | Images) -> Images:
+def as_images(
+    image: AnyImage | Images,
+    *,
+    value_range: Window | None = None,
+    out_of_range: OutOfRange = "raise",
+) -> Images:
     """Return the record of an image; one that is a record already is not checked again.
 
-    Arguments and errors are those of `as_batch`.
+    Args:
+        image: As in `as_batch`; with a range, of any data type.
+        value_range: Black and white in the unit of the image, such as ``(0, 4095)`` for 12 bits in
+            16; None: those of the data type. What lies outside is left as it is.
+        out_of_range: What happens to floats outside of [0, 1]: "raise", or "clamp", which takes
+            them as 0 and 1 and leaves them as they are where nothing is painted.
+
+    Raises:
+        TypeError: As in `as_batch`.
+        ValueError: As in `as_batch`.
     """
-    return image if isinstance(image, Images) else Images(*as_batch(image))
+    if isinstance(image, Images):
+        return image
+    batch, restore = _layout(image)
+    shape = tuple(np.shape(image)) if not isinstance(image, Image.Image) else image.size[::-1]
+    if value_range is not None:
+        unit = to_unit(batch, value_range)
+        back = back_from_unit(batch, unit, value_range)
+    elif out_of_range == "clamp" and batch.dtype in _FLOATS:
+        unit, back = clamped(batch)
+    else:
+        check_batch(batch)
+        return Images(batch, restore, shape=shape)
+    check_batch(unit)
+    return Images(unit, lambda painted: restore(back(painted)), shape=shape, back=back)
 
 
 def as_batch(image: AnyImage) -> tuple[Tensor, Callable[[Tensor], AnyImage]]:
@@ -104,8 +149,8 @@ def as_batch(image: AnyImage) -> tuple[Tensor, Callable[[Tensor], AnyImage]]:
 
     Raises:
         TypeError: If the image is none of these kinds or has another data type.
-        ValueError: If its shape does not fit, it is empty, a side is under 32 pixels, or float
-            values are not finite or leave [0, 1].
+        ValueError: If its shape does not fit, it is empty, or float values are not finite or
+            leave [0, 1].
     """
     batch, restore = _layout(image)
     check_batch(batch)
@@ -122,6 +167,17 @@ def check_batch(batch: Tensor, channels: Sequence[int] = CHANNELS) -> None:
     check_images("image", batch, channels)
     if batch.dtype in _FLOATS:
         check_unit_range("image", batch)
+    if batch.dtype == torch.uint16:
+        _warn_of_shallow(batch)
+
+
+def has_eight_bits(image: AnyImage | Images) -> bool:
+    """Return whether an image has 8 bits a channel, whatever its container."""
+    if isinstance(image, Images):
+        image = image.batch
+    if isinstance(image, Image.Image):
+        return image.mode not in ("I", "F") and not image.mode.startswith("I;16")
+    return image.dtype in (torch.uint8, np.uint8)
 
 
 def to_content(batch: Tensor) -> Tensor:
@@ -181,19 +237,32 @@ def put_rows(batch: Tensor, rows: list[int], values: Tensor) -> Tensor:
     return out
 
 
+def _warn_of_shallow(batch: Tensor) -> None:
+    bits = int(batch.to(torch.int32).max()).bit_length()
+    if 0 < bits <= _SHALLOW:
+        warnings.warn(
+            f"16-bit images use {bits} bits only and are taken as 16-bit, of which white is 65535. "
+            f"Data of {bits} bits need value_range=(0, {2**bits - 1}) (--bits {bits}).",
+            stacklevel=2,
+        )
+
+
 def _layout(image: AnyImage) -> tuple[Tensor, Callable[[Tensor], AnyImage]]:
     if isinstance(image, Tensor):
         return _tensor_layout(image)
     if isinstance(image, np.ndarray):
         return _array_layout(image)
     if isinstance(image, Image.Image):
-        return _pil_layout(image)
+        array, restore = pil_array(image)
+        batch, restore_array = _array_layout(array)
+        return batch, lambda painted: restore(np.asarray(restore_array(painted)))
     raise TypeError(
         f"image must be a torch.Tensor, numpy.ndarray or PIL image, got {type(image).__name__}."
     )
 
 
 def _tensor_layout(image: Tensor) -> tuple[Tensor, Callable[[Tensor], AnyImage]]:
+    check_dense("image", image)
     if image.ndim == 3:
         return image.unsqueeze(0), lambda batch: batch.squeeze(0)
     if image.ndim == 4:
@@ -205,6 +274,11 @@ def _tensor_layout(image: Tensor) -> tuple[Tensor, Callable[[Tensor], AnyImage]]
 
 
 def _array_layout(image: np.ndarray) -> tuple[Tensor, Callable[[Tensor], AnyImage]]:
+    if isinstance(image, np.ma.MaskedArray):
+        raise TypeError(
+            "image must be a plain array, got a masked one. Pass image.filled(0) and put the mask "
+            "back afterwards."
+        )
     if not 2 <= image.ndim <= 4:
         raise ValueError(f"image must be (H, W), (H, W, C) or (N, H, W, C), got {image.shape}.")
     shape = (1, *image.shape, 1) if image.ndim == 2 else (-1, *image.shape[-3:])
@@ -215,17 +289,5 @@ def _array_layout(image: np.ndarray) -> tuple[Tensor, Callable[[Tensor], AnyImag
     def restore(batch: Tensor) -> np.ndarray:
         array = batch.permute(0, 2, 3, 1).contiguous().numpy()
         return array[0, ..., 0] if image.ndim == 2 else array[0] if image.ndim == 3 else array
-
-    return batch, restore
-
-
-def _pil_layout(image: Image.Image) -> tuple[Tensor, Callable[[Tensor], AnyImage]]:
-    mode = _PIL_MODES.get(image.mode, image.mode)
-    array = np.array(image if mode == image.mode else image.convert(mode))
-    batch, restore_array = _array_layout(array)
-
-    def restore(batch: Tensor) -> Image.Image:
-        out = Image.fromarray(np.asarray(restore_array(batch)))
-        return out.convert(image.mode) if image.mode in _PIL_BACK else out
 
     return batch, restore

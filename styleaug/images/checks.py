@@ -8,15 +8,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-MIN_SIDE = 32
-"""Smallest image side in pixels: five stride-2 stages leave one position."""
-
 RANGE_TOLERANCE = 1e-3
 """How far a float image may leave [0, 1] before it is refused: below a third of an 8-bit level."""
 
 
 def check_images(name: str, images: Tensor, channels: Sequence[int] = (3,)) -> None:
-    """Raise unless ``images`` is a non-empty ``(B, C, H, W)`` batch with sides >= 32.
+    """Raise unless ``images`` is a non-empty ``(B, C, H, W)`` batch of numbers that are there.
 
     Args:
         name: What the caller calls the batch, for the message.
@@ -25,19 +22,49 @@ def check_images(name: str, images: Tensor, channels: Sequence[int] = (3,)) -> N
     """
     if not isinstance(images, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor, got {type(images).__name__}.")
+    check_dense(name, images)
     if images.ndim != 4:
         raise ValueError(f"{name} must have shape (B, C, H, W), got {tuple(images.shape)}.")
-    if images.shape[0] == 0:
+    if images.shape[0] == 0 or min(images.shape[2:]) == 0:
         raise ValueError(f"{name} must hold at least one image, got shape {tuple(images.shape)}.")
     if images.shape[1] not in channels:
         raise ValueError(
             f"{name} must have {_one_of(channels)} channels in dimension 1, got shape "
             f"{tuple(images.shape)}. Channels-last arrays go in as numpy arrays or permuted."
         )
-    if min(images.shape[2:]) < MIN_SIDE:
+
+
+def check_dense(name: str, images: Tensor) -> None:
+    """Raise ``TypeError`` unless a tensor is a plain one that holds its numbers."""
+    kind = (
+        "a nested tensor"
+        if images.is_nested
+        else "a tensor on the device meta, without numbers"
+        if images.is_meta
+        else f"a tensor of layout {images.layout}"
+    )
+    if images.is_nested or images.is_meta or images.layout != torch.strided:
+        raise TypeError(
+            f"{name} must be a dense tensor, got {kind}. Pass images of one size stacked, "
+            "with .to_dense() where they are sparse."
+        )
+
+
+def check_sides(name: str, images: Tensor, least: int, who: str = "") -> None:
+    """Raise ``ValueError`` unless both sides of ``(B, C, H, W)`` have so many pixels.
+
+    Args:
+        name: What the caller calls the batch, for the message.
+        images: The batch.
+        least: The smallest side.
+        who: Whose limit it is, for the message.
+    """
+    if min(images.shape[2:]) < least:
+        limit = f" for {who!r}" if who else ""
         raise ValueError(
-            f"{name} must have sides of at least {MIN_SIDE} pixels, got "
-            f"{images.shape[2]}x{images.shape[3]}. Resize or pad the images first."
+            f"{name} must have sides of at least {least} pixels{limit}, got "
+            f"{images.shape[2]}x{images.shape[3]}. Resize or pad the images first; colour "
+            "stylizers take any size."
         )
 
 
@@ -56,7 +83,10 @@ def check_unit_range(name: str, images: Tensor) -> None:
 def _range_advice(low: float, high: float) -> str:
     if low >= 0.0 and high > 2.0:
         return "Divide by the maximum of the data type (255 for 8 bits), or pass integers."
-    return "Stylize before Normalize, or clamp(0, 1) if an interpolation overshot."
+    return (
+        "Stylize before Normalize; if an interpolation or noise overshot, clamp(0, 1), or pass "
+        "out_of_range='clamp' to StyleTransfer."
+    )
 
 
 def _one_of(numbers: Sequence[int]) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from styleaug._checks import check_choice
 from styleaug.images.batch import CHANNELS, Images, check_batch
+from styleaug.images.window import back_from_unit, to_unit
 
 ChannelMode: TypeAlias = Literal["rgb", "each", "joint"]
 CHANNEL_MODES = ("rgb", "each", "joint")
@@ -77,14 +78,16 @@ def as_volume(image: Tensor, layout: Layout) -> Images:
         raise ValueError(f"image must be (C, H, W) or (C, H, W, D), got {tuple(image.shape)}.")
     axis = layout.slice_axis if layout.slice_axis < 0 else layout.slice_axis + 1
     volume = image.unsqueeze(-1) if image.ndim == 3 else image.movedim(axis, -1)
-    images = as_volumes(_grouped(_to_unit(volume, layout.window), layout.channel_mode))
+    unit = volume if layout.window is None else to_unit(volume, layout.window)
+    images = as_volumes(_grouped(unit, layout.channel_mode))
 
     def restore(batch: Tensor) -> Tensor:
-        stylized = torch.as_tensor(images.restore(batch)).reshape(volume.shape)
-        out = _from_unit(stylized, volume, layout.window)
+        out = torch.as_tensor(images.restore(batch)).reshape(volume.shape)
+        if layout.window is not None:
+            out = back_from_unit(volume, unit, layout.window)(out)
         return out.squeeze(-1) if image.ndim == 3 else out.movedim(-1, axis)
 
-    return replace(images, restore=restore)
+    return replace(images, restore=restore, shape=tuple(image.shape))
 
 
 def as_volumes(volumes: Tensor, channels: Sequence[int] = CHANNELS) -> Images:
@@ -112,7 +115,7 @@ def as_volumes(volumes: Tensor, channels: Sequence[int] = CHANNELS) -> Images:
     def restore(batch: Tensor) -> Tensor:
         return batch.reshape(-1, kinds, depth, height, width).movedim(2, -1)
 
-    return Images(tall, restore, depth)
+    return Images(tall, restore, depth, tuple(volumes.shape))
 
 
 def _grouped(volume: Tensor, mode: str) -> Tensor:
@@ -127,22 +130,3 @@ def _grouped(volume: Tensor, mode: str) -> Tensor:
             "channel_mode='each' or 'joint' for other channels."
         )
     return volume.unsqueeze(0)
-
-
-def _to_unit(values: Tensor, window: tuple[float, float] | None) -> Tensor:
-    if window is None:
-        return values
-    low, high = window
-    return ((values.to(torch.float32) - low) / (high - low)).clamp_(0.0, 1.0)
-
-
-def _from_unit(unit: Tensor, like: Tensor, window: tuple[float, float] | None) -> Tensor:
-    """Return values in the unit of ``like``, of which those outside the window stay."""
-    if window is None:
-        return unit
-    low, high = window
-    values = unit * (high - low) + low
-    if not like.is_floating_point():
-        values = values.round_()
-    inside = (like >= low) & (like <= high)
-    return torch.where(inside, values.to(like.dtype), like)

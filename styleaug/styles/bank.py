@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Hashable, Iterable, Sequence, Sized
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from styleaug.images.batch import AnyImage, Images, as_images, to_content
-from styleaug.images.files import find_images, read_image
+from styleaug.images.batch import AnyImage, Images, as_images, has_eight_bits, to_content
+from styleaug.images.files import find_images, names_of, other_images, read_image
 from styleaug.images.sheet import contact_sheet, to_picture
+from styleaug.images.window import Window, check_window
 from styleaug.styles.medoids import color_statistics
 from styleaug.styles.picking import DatasetImages, Describe, describe_content, pick_rows
 from styleaug.stylizers import check_stylizer, create_stylizer
@@ -73,6 +75,7 @@ class StyleBank:
         names: Sequence[str] | None = None,
         keep: str | None = None,
         describe: Describe = color_statistics,
+        value_range: tuple[float, float] | None = None,
         progress: bool = False,
     ) -> StyleBank:
         """Encode images, one at a time, each of any size.
@@ -85,6 +88,8 @@ class StyleBank:
                 Stylizing ViT); only with a name.
             describe: Turns images ``(B, 3, H, W)`` in [0, 1] into vectors ``(B, K)``, by which
                 styles are compared with images; by default mean and deviation in L*a*b*.
+            value_range: Black and white of images of more than 8 bits, such as ``(0, 4095)``; None:
+                those of the data type.
             progress: Show a progress bar on the terminal.
 
         Raises:
@@ -93,7 +98,8 @@ class StyleBank:
         built = _built(stylizer, keep)
         total = len(images) if isinstance(images, Sized) else None
         steps = track(images, "encoding styles", total=total, disable=not progress)
-        pairs = [_encode(image, built, describe) for image in steps]
+        window = check_window("value_range", value_range)
+        pairs = [_encode(image, built, describe, window) for image in steps]
         if not pairs:
             raise ValueError(f"styles must hold at least one image, got {len(pairs)}.")
         codes, vectors = zip(*pairs, strict=True)
@@ -106,6 +112,7 @@ class StyleBank:
         stylizer: Stylizer | str,
         *,
         keep: str | None = None,
+        value_range: tuple[float, float] | None = None,
         progress: bool = False,
     ) -> StyleBank:
         """Encode image files.
@@ -114,16 +121,22 @@ class StyleBank:
             files: A folder (searched with its subfolders), a file, or a list of both.
             stylizer: A stylizer, or a name of the table.
             keep: As in `from_images`.
+            value_range: As in `from_images`.
             progress: Show a progress bar on the terminal.
 
         Raises:
             FileNotFoundError: If a path does not exist.
             ValueError: If there is no image in it.
         """
-        paths = find_images([files] if isinstance(files, str | Path) else files)
+        given = [files] if isinstance(files, str | Path) else files
+        paths = find_images(given)
+        if others := other_images(given):
+            warnings.warn(f"passed over {names_of(others)}", stacklevel=2)
         images = _Reader(paths)
         names = [path.as_posix() for path in paths]
-        return cls.from_images(images, stylizer, names=names, keep=keep, progress=progress)
+        return cls.from_images(
+            images, stylizer, names=names, keep=keep, value_range=value_range, progress=progress
+        )
 
     @classmethod
     def from_dataset(
@@ -306,10 +319,12 @@ def _built(stylizer: Stylizer | str, keep: str | None) -> Stylizer:
 
 
 def _encode(
-    image: AnyImage | Images, stylizer: Stylizer, describe: Describe
+    image: AnyImage | Images, stylizer: Stylizer, describe: Describe, window: Window | None
 ) -> tuple[StyleCode, Tensor]:
     """Return the code and the vectors of an image or a batch."""
-    content = to_content(as_images(image).batch)
+    value_range = None if has_eight_bits(image) else window
+    content = to_content(as_images(image, value_range=value_range).batch)
+    stylizer.check_sides("style", content)
     return stylizer.encode_checked(content), describe_content(content, describe)
 
 

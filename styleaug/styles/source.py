@@ -95,7 +95,13 @@ class BatchStyles:
         return f"BatchStyles(within={self.within!r})"
 
 
-def as_style_source(styles: Styles, stylizer: Stylizer, *, portion: bool = False) -> StyleSource:
+def as_style_source(
+    styles: Styles,
+    stylizer: Stylizer,
+    *,
+    portion: bool = False,
+    value_range: tuple[float, float] | None = None,
+) -> StyleSource:
     """Return the source of styles that ``styles`` describes.
 
     Args:
@@ -104,6 +110,7 @@ def as_style_source(styles: Styles, stylizer: Stylizer, *, portion: bool = False
         stylizer: What encodes them.
         portion: Whether a fixed portion of each batch is stylized, which makes "batch" pass the
             styles round among those images.
+        value_range: As in `StyleBank.from_images`.
 
     Raises:
         FileNotFoundError: If a path does not exist.
@@ -118,8 +125,8 @@ def as_style_source(styles: Styles, stylizer: Stylizer, *, portion: bool = False
     if isinstance(styles, StyleSource):
         return styles
     if isinstance(styles, str | Path) or _all_paths(styles):
-        return StyleBank.from_files(styles, stylizer)  # type: ignore[arg-type]
-    return StyleBank.from_images(_images(styles), stylizer)
+        return StyleBank.from_files(styles, stylizer, value_range=value_range)  # type: ignore[arg-type]
+    return StyleBank.from_images(_images(styles), stylizer, value_range=value_range)
 
 
 def _all_paths(styles: Any) -> bool:

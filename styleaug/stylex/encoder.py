@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from styleaug._checks import check_choice
-from styleaug.images.checks import check_images, check_unit_range
+from styleaug.images.checks import check_images, check_sides, check_unit_range
 from styleaug.weights import Weights, load_network, locate_weights, read_state_dict
 
 try:
@@ -179,6 +179,7 @@ def grey_images(images: Tensor) -> Tensor:
             32 pixels.
     """
     check_images("images", images, (1, 3))
+    check_sides("images", images, 32)
     check_unit_range("images", images.detach())
     return images.mean(dim=1, keepdim=True)
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from styleaug._checks import check_choice, check_count, check_probability
 from styleaug.images.batch import collect
-from styleaug.images.checks import check_images, check_unit_range
+from styleaug.images.checks import check_images, check_sides, check_unit_range
 from styleaug.stylizers.code import StyleCode
 
 Precision: TypeAlias = Literal["auto", "fp32", "bf16", "fp16"]
@@ -37,6 +37,7 @@ class Stylizer(nn.Module):
 
     Attributes:
         name: Name in the table of stylizers.
+        least_side: Smallest side of contents and styles, in pixels.
         multiple: Content sides are padded (reflection) to a multiple of this and cropped back.
         style_size: Style images are resized to this square before they are encoded, so that
             codes stack; None where the code does not depend on the size.
@@ -48,6 +49,7 @@ class Stylizer(nn.Module):
     """
 
     name: str = ""
+    least_side: ClassVar[int] = 32
     multiple: int = 1
     style_size: int | None = None
     weights_id: str = ""
@@ -92,6 +94,7 @@ class Stylizer(nn.Module):
             ValueError: If shape or values do not fit.
         """
         check_unit_images("style", style)
+        self.check_sides("style", style)
         return self.encode_checked(style)
 
     @torch.no_grad()
@@ -110,7 +113,7 @@ class Stylizer(nn.Module):
         """Repaint each content image in the style of its code.
 
         Args:
-            content: float ``(B, 3, H, W)`` in [0, 1], RGB, sides >= 32.
+            content: float ``(B, 3, H, W)`` in [0, 1], RGB, sides of at least ``least_side`` pixels.
             style_code: B codes, or one code for all.
             alpha: Stylization strength, one number or ``(B,)``: 0 keeps the content bit for bit,
                 1 is full style.
@@ -123,6 +126,7 @@ class Stylizer(nn.Module):
             ValueError: If shapes, values or the origin of the code do not fit.
         """
         check_unit_images("content", content)
+        self.check_sides("content", content)
         self._check_code(style_code)
         if len(style_code) not in (1, len(content)):
             raise ValueError(
@@ -140,7 +144,7 @@ class Stylizer(nn.Module):
         """Repaint every content image in every style, with the content's work done once.
 
         Args:
-            content: float ``(B, 3, H, W)`` in [0, 1], RGB, sides >= 32.
+            content: float ``(B, 3, H, W)`` in [0, 1], RGB, sides of at least ``least_side`` pixels.
             style_code: S codes.
             alpha: Stylization strength, one number or ``(B,)``.
 
@@ -152,6 +156,7 @@ class Stylizer(nn.Module):
             ValueError: If shapes, values or the origin of the code do not fit.
         """
         check_unit_images("content", content)
+        self.check_sides("content", content)
         self._check_code(style_code)
         strengths = alpha_vector(alpha, len(content), content)
         return self.grid_checked(content, style_code.to(content.device), strengths)
@@ -269,6 +274,10 @@ class Stylizer(nn.Module):
             return self.precision
         return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
 
+    def check_sides(self, name: str, images: Tensor) -> None:
+        """Raise ``ValueError`` unless images ``(B, C, H, W)`` are large enough."""
+        check_sides(name, images, self.least_side, self.name)
+
     def _check_code(self, style_code: StyleCode) -> None:
         if style_code.source != self.identity:
             raise ValueError(
@@ -284,6 +293,7 @@ class ColorStylizer(Stylizer):
     (``_chunk_bytes``), so that they stay in its cache.
     """
 
+    least_side: ClassVar[int] = 1
     follows_color: ClassVar[bool] = True
     pointwise: ClassVar[bool] = True
     _chunk_bytes: ClassVar[int | None] = None

@@ -79,6 +79,7 @@ class StyleKernel(Stylizer):
             Xu, Long & Nie, CVPR 2023, style interpolation.
         """
         check_unit_images("content", content)
+        self.check_sides("content", content)
         self._check_code(style_code)
         if weights.shape != (len(content), len(style_code)):
             raise ValueError(

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from styleaug._draws import fold_in, id_keys
 from styleaug.images.batch import as_batch, to_content
+from styleaug.images.checks import check_sides
 from styleaug.images.files import find_images, read_image
 
 _MAX_TRIES = 20
@@ -74,6 +75,7 @@ class PairDataset(Dataset):
             path = paths[int(rng.integers(len(paths)))]
             try:
                 image = to_content(as_batch(read_image(path).pixels)[0])
+                check_sides("image", image, 32)
             except (OSError, ValueError, TypeError) as error:
                 warnings.warn(f"skipped {path}: {error}", stacklevel=2)
                 continue

@@ -262,6 +262,11 @@ def _core_and_bank(
 
 
 def _core(transform: StyleTransfer | Stylizer | str, bank: Any) -> StyleTransfer:
+    if isinstance(transform, StyleTransfer) and transform.value_range is not None:
+        raise ValueError(
+            f"transform must have no value_range, got {transform.value_range}: the model gets what "
+            "comes in. Scale the images to [0, 1] before, and to the model's unit in preprocess."
+        )
     if isinstance(transform, StyleTransfer) and bank is None:
         return transform
     if bank is None:

@@ -282,3 +282,33 @@ def test_what_is_built_under_another_default_is_the_same(name):
         other = create_stylizer(name)
     assert other.identity == plain.identity
     assert all(tensor.dtype == torch.float32 for tensor in other.parameters())
+
+
+def test_the_least_side_is_stated_and_held(stylizer, code):
+    least = stylizer.least_side
+    small = _images(2, least, least + 3)
+    assert stylizer.stylize(small, code[:2]).shape == small.shape
+    assert torch.isfinite(stylizer.stylize(small, stylizer.encode_style(small))).all()
+    assert least == 1 or not stylizer.follows_color
+    if least > 1:
+        too_small = torch.rand(2, 3, least - 1, 40)
+        limit = f"at least {least} pixels for '{stylizer.name}'"
+        with pytest.raises(ValueError, match=f"content .* {limit}, got {least - 1}x40"):
+            stylizer.stylize(too_small, code[:2])
+        with pytest.raises(ValueError, match=f"style .* {limit}, got {least - 1}x40"):
+            stylizer.encode_style(too_small)
+        transform = StyleTransfer(stylizer, styles=StyleBank(code), p=1.0)
+        with pytest.raises(ValueError, match=rf"{limit}, got shape \(2, 3, {least - 1}, 40\)"):
+            transform(too_small)
+
+
+COLORS = [name for name, entry in STYLIZERS.items() if getattr(entry.build, "follows_color", False)]
+
+
+@pytest.mark.parametrize("name", COLORS)
+@pytest.mark.parametrize("size", [(28, 28), (1, 1), (1, 50)])
+def test_colour_has_no_least_side(name, size):
+    images = (_images(3, *size) * 255).to(torch.uint8)
+    transform = StyleTransfer(name, styles=list(_images(2, 28, 28)), p=1.0)
+    assert transform(images).shape == images.shape
+    assert StyleTransfer(name, styles="batch", p=1.0)(images).shape == images.shape

@@ -373,6 +373,8 @@ def test_a_bank_that_does_not_fit_is_refused_at_once(bank):
         StyleTTA(Scores(), "colorist")
     with pytest.raises(ValueError, match="bank must be a set"):
         StyleTTA(Scores(), StyleTransfer("colorist"))
+    with pytest.raises(ValueError, match="transform must have no value_range"):
+        StyleTTA(Scores(), StyleTransfer("colorist", styles=bank, value_range=(0, 4095)))
     with pytest.raises(ValueError, match="at least one"):
         StyleTTA(Scores(), "colorist", StyleBank.from_images([], "colorist"))
     with pytest.raises(ValueError, match="statistics"):

@@ -1,0 +1,67 @@
+"""Values of any unit as images in [0, 1], and back to the bit where nothing was painted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from numbers import Real
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+Window: TypeAlias = tuple[float, float]
+
+
+def check_window(name: str, window: Sequence[float] | None) -> Window | None:
+    """Return black and white as floats, or raise ``ValueError`` unless they are two that rise.
+
+    Example:
+        >>> check_window("value_range", (0, 4095))
+        (0.0, 4095.0)
+    """
+    if window is None:
+        return None
+    values = list(window) if isinstance(window, Sequence) else []
+    if len(values) == 2 and all(isinstance(value, Real) for value in values):
+        low, high = map(float, values)
+        if math.isfinite(low) and math.isfinite(high) and low < high:
+            return low, high
+    raise ValueError(f"{name} must be two numbers, black below white, got {window!r}.")
+
+
+def to_unit(values: Tensor, window: Window) -> Tensor:
+    """Return float32 values of which black is 0 and white is 1, cut off beyond."""
+    low, high = window
+    return ((values.to(torch.float32) - low) / (high - low)).clamp_(0.0, 1.0)
+
+
+def back_from_unit(values: Tensor, unit: Tensor, window: Window) -> Callable[[Tensor], Tensor]:
+    """Return the way back for what `to_unit` gave.
+
+    Args:
+        values: What came in.
+        unit: What `to_unit` made of it.
+        window: Black and white.
+
+    Returns:
+        A function that maps painted ``unit`` to the unit and data type of ``values``. What lies
+        outside of the window, and what was not painted, stays as it was to the bit.
+    """
+    low, high = window
+    inside = (values >= low) & (values <= high)
+
+    def back(painted: Tensor) -> Tensor:
+        out = painted * (high - low) + low
+        if not values.is_floating_point():
+            out = out.round_()
+        changed = inside & (painted != unit)
+        return torch.where(changed, out.to(values.dtype), values)
+
+    return back
+
+
+def clamped(values: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Return floats cut off at 0 and 1, and a way back that leaves alone what was not painted."""
+    unit = values.clamp(0.0, 1.0)
+    return unit, lambda painted: torch.where(painted != unit, painted, values)
