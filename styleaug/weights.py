@@ -7,6 +7,7 @@ read; nothing from outside is unpickled.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -163,6 +164,8 @@ def fetch(weights: Weights) -> Path:
     packaged = Path(__file__).parent / "stylizers" / "data" / weights.file
     path = packaged if weights.repository is None else Path(_hub_file(weights, weights.file))
     check_file(path, weights)
+    if weights.sha256 is None:
+        _check_blob(path)
     return path
 
 
@@ -230,6 +233,16 @@ def check_file(path: str | Path, weights: Weights) -> None:
         )
 
 
+def _check_blob(path: Path) -> None:
+    """Raise ``ValueError`` unless a file of the Hub's cache has the digest that names it there."""
+    named = path.resolve().name
+    if re.fullmatch("[0-9a-f]{64}", named) and file_digest(path) != named:
+        raise ValueError(
+            f"{str(path)!r} must have sha256 {named}, as the Hub published it. It is damaged or "
+            "another file: delete it and fetch it again."
+        )
+
+
 def file_digest(path: str | Path) -> str:
     """Return the sha256 of a file as hexadecimal digits."""
     digest = sha256()
@@ -290,10 +303,16 @@ def save_tensors(
         tensors: What to write; moved to the CPU.
         path: Where to; an existing file is replaced.
         metadata: Strings for the header.
+
+    Raises:
+        OSError: If it cannot be written; what was there stays.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with replacing(Path(path)) as temporary:
-        save_file(plain, temporary, dict(metadata))
+    try:
+        with replacing(Path(path)) as temporary:
+            save_file(plain, temporary, dict(metadata))
+    except SafetensorError as error:  # its way to say that the disk is full
+        raise OSError(f"{str(path)!r} cannot be written: {error}.") from error
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:

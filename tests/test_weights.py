@@ -15,9 +15,12 @@ import pytest
 import torch
 
 import styleaug
+from styleaug import StyleBank, StyleTransfer, create_stylizer
+from styleaug.stylizers.micro import PACKAGED, Micro
 from styleaug.weights import (
     Weights,
     check_file,
+    fetch,
     file_digest,
     load_strictly,
     load_tensors,
@@ -200,6 +203,53 @@ def test_a_tampered_cache_is_refused(hub_cache):
     )
     with pytest.raises(ValueError, match="damaged or another file"):
         locate_weights("one", records)
+
+
+def test_a_file_of_the_cache_has_the_digest_that_names_it(hub_cache, tensors):
+    published = hub_cache / "model.safetensors"
+    blobs = hub_cache.parents[1] / "blobs"
+    blobs.mkdir()
+    blob = blobs / file_digest(published)
+    published.rename(blob)
+    published.symlink_to(blob)
+    records = (Weights("one", "model.safetensors", "CC0", "none", repository="me/one"),)
+    for text in ("one", "hf:me/one"):
+        assert _equal(read_state_dict(locate_weights(text, records).path), tensors)
+    content = blob.read_bytes()
+    blob.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    for text in ("one", "hf:me/one"):
+        with pytest.raises(ValueError, match=f"must have sha256 {blob.name}"):
+            locate_weights(text, records)
+
+
+def test_weights_of_the_package_are_those_that_were_published(tmp_path, monkeypatch):
+    (record,) = PACKAGED
+    shipped = fetch(record)
+    swapped = tmp_path / "stylizers" / "data" / record.file
+    swapped.parent.mkdir(parents=True)
+    content = bytearray(shipped.read_bytes())
+    content[-1] ^= 1
+    swapped.write_bytes(content)
+    monkeypatch.setattr(styleaug.weights, "__file__", str(tmp_path / "weights.py"))
+    with pytest.raises(ValueError, match=f"must have sha256 {record.sha256}"):
+        create_stylizer("micro")
+
+
+def test_a_file_that_is_swapped_for_another_of_its_size_is_seen(tmp_path):
+    path = tmp_path / "model.safetensors"
+    state = Micro().network.state_dict()
+    images = torch.rand(2, 3, 32, 32)
+    save_tensors(state, path, {})
+    size = path.stat().st_size
+    before = StyleTransfer("micro", weights=str(path), p=1.0, seed=0)
+    bank = StyleBank.from_images(images, create_stylizer("micro", weights=str(path)))
+    old = before(images)
+    save_tensors({name: 0.9 * tensor for name, tensor in state.items()}, path, {})
+    assert path.stat().st_size == size
+    after = StyleTransfer("micro", weights=str(path), p=1.0, seed=0)
+    assert not torch.equal(after(images), old)
+    with pytest.raises(ValueError, match="styles must be a bank encoded by"):
+        StyleTransfer("micro", weights=str(path), styles=bank, p=1.0)(images)
 
 
 def test_a_miss_names_file_address_and_the_way_offline(hub_cache):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -60,7 +61,8 @@ class LazyStylizer:
         if isinstance(self.stylizer, Stylizer):
             here = {str(tensor.device) for tensor in self.stylizer.parameters()}
             return self.stylizer if here <= {place} else copy.deepcopy(self.stylizer).to(place)
-        key = (json.dumps([self.stylizer, self.arguments], sort_keys=True, default=str), place)
+        named = [self.stylizer, self.arguments, _stamps(self.arguments)]
+        key = (json.dumps(named, sort_keys=True, default=str), place)
         built = _BUILT.get(key)
         if built is None:
             built = create_stylizer(self.stylizer, **self.arguments).to(place)
@@ -85,3 +87,10 @@ class LazyStylizer:
     def __deepcopy__(self, memo: dict[int, Any]) -> LazyStylizer:
         """Share the network: it is frozen, a second copy would only take memory."""
         return self
+
+
+def _stamps(arguments: Mapping[str, Any]) -> list[tuple[int, ...]]:
+    """Return numbers that change when a file that an argument names is written anew."""
+    paths = [Path(value) for value in arguments.values() if isinstance(value, str | Path)]
+    found = [path.stat() for path in paths if path.is_file()]
+    return [(s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in found]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from styleaug._files import write_text
 from styleaug.functional import edge_correlation, ssim
 from styleaug.training.config import TrainConfig
 from styleaug.training.losses import color_moments_loss
@@ -51,7 +52,7 @@ def write_card(
         *_table(history),
         "",
     ]
-    (folder / "card.md").write_text("\n".join(lines), encoding="utf-8")
+    write_text(folder / "card.md", "\n".join(lines))
 
 
 def preview_quality(content: Tensor, style: Tensor, output: Tensor) -> dict[str, float]:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,23 @@ from torch import Tensor, nn
 
 from styleaug._checks import check_choice
 from styleaug._draws import id_keys
+from styleaug._files import write_text
 from styleaug.training.card import preview_quality, write_card
 from styleaug.training.config import TrainConfig
 from styleaug.training.data import PairDataset, pair_loader
 from styleaug.training.precision import precision_arguments
 from styleaug.training.recipes import RECIPES, Recipe
 from styleaug.training.recipes.base import Phase
+from styleaug.training.run_folder import (
+    CHECKPOINT,
+    WEIGHTS,
+    check_folder,
+    read_history,
+    sole_writer,
+    write_checkpoint,
+)
 from styleaug.weights import load_network, locate_weights, read_state_dict, save_tensors
 
-CHECKPOINT = "last.ckpt"
 PHASES: tuple[Phase, Phase] = ("generator", "discriminator")
 
 
@@ -60,25 +69,33 @@ class Trainer:
             config = config.with_changes(steps=steps, epochs=0.0)
         self.config, self.resume, self.quiet = config, resume, quiet
         self.folder = Path(config.output)
-        _check_folder(self.folder, config, resume)
+        check_folder(self.folder, config, resume)
 
     def run(self) -> Path:
         """Train, and return the file of the final weights.
 
         Raises:
+            FileExistsError: If the output holds another run by now, or another writes to it.
             FloatingPointError: If a loss is not finite; the last good checkpoint stays.
+            OSError: If a file cannot be written, on a full disk for one; likewise.
         """
         config = self.config
         fabric = self._fabric()
         fabric.launch()
         fabric.seed_everything(config.seed, verbose=False)
-        if fabric.is_global_zero:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / "config.toml").write_text(config.to_toml(), encoding="utf-8")
         recipe = RECIPES[config.recipe](config)
+        with sole_writer(self.folder) if fabric.is_global_zero else nullcontext():
+            return self._train(fabric, recipe)
+
+    def _train(self, fabric: Fabric, recipe: Recipe) -> Path:
+        config = self.config
+        if fabric.is_global_zero:
+            check_folder(self.folder, config, self.resume)  # another run may have begun since
         if config.start:
             path = locate_weights(config.start, recipe.published).path
             load_network(recipe.generator(), read_state_dict(path), origin=config.start)
+        if fabric.is_global_zero:
+            write_text(self.folder / "config.toml", config.to_toml())
         nets = [net for net in (recipe.trained(), recipe.discriminator()) if net is not None]
         made = [_optimizer(net, config) for net in nets]
         model, *optimizers = fabric.setup(recipe.to(memory_format=torch.channels_last), *made)
@@ -89,7 +106,7 @@ class Trainer:
     def _loop(
         self, fabric: Fabric, model: Any, recipe: Recipe, optimizers: list[Any], step: int
     ) -> list[dict[str, float]]:
-        config, history = self.config, _read_history(self.folder, step)
+        config, history = self.config, read_history(self.folder, step)
         batches = self._batches(fabric, step)
         with self._progress(fabric) as progress:
             task = progress.add_task(config.recipe, total=config.steps, completed=step)
@@ -209,7 +226,6 @@ class Trainer:
     def _save(
         self, fabric: Fabric, recipe: Recipe, optimizers: list[Any], step: int, history: list[Any]
     ) -> None:
-        """Write the checkpoint atomically: the one before stays until the new one is whole."""
         if fabric.is_global_zero:
             discriminator = recipe.discriminator()
             state = {
@@ -219,10 +235,7 @@ class Trainer:
                 "step": step,
                 "skipped": self.skipped,
             }
-            temporary = self.folder / f".{CHECKPOINT}"
-            torch.save(state, temporary)
-            temporary.replace(self.folder / CHECKPOINT)
-            (self.folder / "history.json").write_text(json.dumps(history))
+            write_checkpoint(self.folder, state, history)
         fabric.barrier()
 
     def _log_images(self, fabric: Fabric, recipe: Recipe, step: int) -> None:
@@ -242,13 +255,13 @@ class Trainer:
             return content, style, recipe.preview(content, style)
 
     def _finish(self, fabric: Fabric, recipe: Recipe, history: list[dict[str, float]]) -> Path:
-        path = self.folder / "model.safetensors"
+        path = self.folder / WEIGHTS
         if fabric.is_global_zero:
             half = {k: _half(v) for k, v in recipe.generator().state_dict().items()}
-            save_tensors(half, path, {"recipe": self.config.to_toml()})
             if recipe.file_config():
                 text = json.dumps(recipe.file_config(), indent=1)
-                (self.folder / "config.json").write_text(text + "\n", encoding="utf-8")
+                write_text(self.folder / "config.json", text + "\n")
+            save_tensors(half, path, {"recipe": self.config.to_toml()})
             quality = preview_quality(*self._preview(recipe, 24))
             write_card(self.folder, self.config, history, self.skipped, quality)
         fabric.barrier()
@@ -283,27 +296,6 @@ def rate_at(step: int, config: TrainConfig) -> float:
     return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
-def _check_folder(folder: Path, config: TrainConfig, resume: bool) -> None:
-    path = folder / "config.toml"
-    if not path.exists():
-        return
-    if not resume:
-        raise FileExistsError(
-            f"output {str(folder)!r} holds a run already. Pass resume=True (--resume) to go on "
-            "with it, or choose another folder."
-        )
-    before = TrainConfig.from_file(path)
-    changed = [name for name in _FIXED if getattr(before, name) != getattr(config, name)]
-    if changed:
-        raise ValueError(f"a resumed run must keep its settings, {changed} differ from {path}.")
-
-
-_FIXED = (
-    *("recipe", "batch_size", "accumulate", "size", "seed", "steps", "learning_rate", "weights"),
-    *("start", "options"),
-)
-
-
 def _seed(*numbers: int) -> None:
     torch.manual_seed(int(id_keys(0, ["-".join(map(str, numbers))])[0]))
 
@@ -317,13 +309,6 @@ def _check_finite(
             f"{name} is not finite, losses are {values}. The last good checkpoint is in "
             f"{str(folder)!r}; lower learning_rate, or use precision '32-true'."
         )
-
-
-def _read_history(folder: Path, step: int) -> list[dict[str, float]]:
-    path = folder / "history.json"
-    if step == 0 or not path.exists():
-        return []
-    return [entry for entry in json.loads(path.read_text()) if entry["step"] <= step]
 
 
 def _scalars(losses: Mapping[str, Tensor], recipe: Recipe) -> dict[str, float]:
