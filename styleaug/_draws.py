@@ -64,7 +64,8 @@ def _mix(bits: np.ndarray) -> np.ndarray:
     """Apply the finalizer of SplitMix64 (Steele, Lea & Flood 2014) to an array of uint64."""
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))
+    mixed: np.ndarray = bits ^ (bits >> np.uint64(31))
+    return mixed
 
 
 def _as_number(item: int | str) -> int:

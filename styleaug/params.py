@@ -105,7 +105,7 @@ class StyleParams:
 
 
 def _check_entries(
-    name: str, entries: tuple, expected: str, fits: Callable[[object], bool]
+    name: str, entries: tuple[object, ...], expected: str, fits: Callable[[object], bool]
 ) -> None:
     wrong = [item for item in entries if not fits(item)]
     if wrong:

@@ -100,7 +100,7 @@ class StyleTransfer(InvertibleTransform):
     def __call__(self, img: Any) -> Any:
         """Return the stylized image."""
         out = self.stylize(convert_to_tensor(img, track_meta=get_track_meta()), self.params)
-        return self.push_transform(out) if get_track_meta() else out
+        return self.push_transform(out) if get_track_meta() else out  # type: ignore[no-untyped-call]
 
     def stylize(self, img: Any, params: StyleParams) -> Any:
         """Return an image as one draw says, without writing down that it was transformed."""
@@ -169,7 +169,7 @@ class RandStyleTransfer(RandomizableTransform, InvertibleTransform):
         img = convert_to_tensor(img, track_meta=get_track_meta())
         drawn = self.params if self._do_transform else None
         out = img if drawn is None else self.transform.stylize(img, drawn)
-        return self.push_transform(out) if get_track_meta() else out
+        return self.push_transform(out) if get_track_meta() else out  # type: ignore[no-untyped-call]
 
     def inverse(self, data: Any) -> Any:
         """Return the data: no position has changed."""

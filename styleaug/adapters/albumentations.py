@@ -42,7 +42,7 @@ except ImportError as error:
 _MAX_SEED = 2**62
 
 
-class StyleTransfer(ImageOnlyTransform):
+class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
     """Repaint images in other styles; masks, boxes and key points stay as they are.
 
     Arrays ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or ``(H, W, 4)``, uint8 or float32 in [0, 1].
@@ -83,7 +83,7 @@ class StyleTransfer(ImageOnlyTransform):
         (40, 40, 3)
     """
 
-    class InitSchema(BaseTransformInitSchema):
+    class InitSchema(BaseTransformInitSchema):  # type: ignore[misc]
         """Types of the arguments; their values are checked by the core."""
 
         stylizer: str | None
@@ -190,7 +190,7 @@ class StyleTransfer(ImageOnlyTransform):
 
     def get_transform_init_args(self) -> dict[str, Any]:
         """Return the arguments for serialisation; styles that are images as the text of a bank."""
-        state = super().get_transform_init_args()
+        state: dict[str, Any] = super().get_transform_init_args()
         if not _is_json(self.styles) and isinstance(self._core.source, StyleBank):
             state["styles"] = bank_to_text(self._core.source)
         return state

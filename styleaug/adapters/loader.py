@@ -68,7 +68,8 @@ class StyleLoader:
     @property
     def batch_size(self) -> int | None:
         """The batch size of the wrapped loader."""
-        return self.loader.batch_size
+        size: int | None = self.loader.batch_size
+        return size
 
     def __iter__(self) -> Iterator[Any]:
         if self.device.type != "cuda":

@@ -92,7 +92,7 @@ class RandStyleTransferd(RandomizableTransform, MapTransform, InvertibleTransfor
             image = convert_to_tensor(sample[key], track_meta=get_track_meta())
             sample[key] = self.transform(image, randomize=False) if self._do_transform else image
             if get_track_meta():
-                self.push_transform(sample, key)
+                self.push_transform(sample, key)  # type: ignore[no-untyped-call]
         return sample
 
     def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal, Unpack
 
 import PIL.Image
+import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
@@ -31,7 +32,7 @@ def _is_pure_tensor(item: Any) -> bool:
     return isinstance(item, Tensor) and not isinstance(item, tv_tensors.TVTensor)
 
 
-class StyleTransfer(v2.Transform):
+class StyleTransfer(v2.Transform):  # type: ignore[misc]
     """Repaint the images of a sample; masks, boxes, key points and labels stay as they are.
 
     Takes what every v2 transform takes: PIL images, ``tv_tensors``, plain tensors ``(..., C, H,
@@ -111,7 +112,7 @@ class StyleTransfer(v2.Transform):
         rows = drawn[: _image_count(inpt)]
         if len(rows) < len(flat):  # a video: every frame has the draw of its clip
             rows = rows.repeat(len(flat) // len(rows))
-        out = self._core.apply_transform(flat, rows).reshape(frames.shape)
+        out = torch.as_tensor(self._core.apply_transform(flat, rows)).reshape(frames.shape)
         return out if _is_pure_tensor(inpt) else tv_tensors.wrap(out, like=inpt)
 
     def extra_repr(self) -> str:
@@ -119,7 +120,7 @@ class StyleTransfer(v2.Transform):
         return self._core.extra_repr()
 
 
-class StyleMix(v2.Transform):
+class StyleMix(v2.Transform):  # type: ignore[misc]
     """Repaint the images of a collated batch, after the loader or in ``collate_fn``.
 
     Unlike the other transforms of v2 it never guesses among plain tensors: after collation a mask
@@ -170,8 +171,8 @@ def _image_count(item: Any) -> int:
     """Return how many rows of params an input needs; a video needs one per clip."""
     if isinstance(item, PIL.Image.Image) or item.ndim <= 3:
         return 1
-    lead = item.shape[:-4] if _is_video(item) else item.shape[:-3]
-    return max(1, lead.numel())
+    lead: torch.Size = item.shape[:-4] if _is_video(item) else item.shape[:-3]
+    return max(1, int(lead.numel()))
 
 
 def _is_video(item: Any) -> bool:

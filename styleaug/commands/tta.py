@@ -82,7 +82,8 @@ def _load_program(path: Path, device: str) -> Callable[[Tensor], Any]:
     try:
         if path.suffix == ".pt2":
             return torch.export.load(path).module().to(device)
-        return torch.jit.load(str(path), map_location=device).eval()
+        program: nn.Module = torch.jit.load(str(path), map_location=device)
+        return program.eval()
     except Exception as error:  # the readers raise whatever the first wrong byte leads to
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(

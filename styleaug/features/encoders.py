@@ -51,7 +51,7 @@ class VGGNormalised(nn.Sequential):
         """Stay in eval mode, whatever a parent module asks for, as `FeatureExtractor` does."""
         return super().train(False)
 
-    def forward(self, image: Tensor) -> list[Tensor]:  # type: ignore[override]
+    def forward(self, image: Tensor) -> list[Tensor]:
         """Return the maps of images ``(B, 3, H, W)`` in [0, 1]."""
         found, x = {}, image
         for index, module in enumerate(self):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -142,10 +143,9 @@ def _body(backbone: str, network: nn.Module) -> tuple[nn.Sequential, list[str]]:
 def _network(backbone: str, weights: str | Path | None) -> nn.Module:
     """Return the network of torchvision; without memory unless its weights are torchvision's."""
     build = getattr(models, backbone)
-    if weights == "default":
-        return build(weights="DEFAULT")
-    with torch.device("meta"):
-        return build(weights=None)
+    with nullcontext() if weights == "default" else torch.device("meta"):
+        network: nn.Module = build(weights="DEFAULT" if weights == "default" else None)
+    return network
 
 
 def _randomise(body: nn.Sequential) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
-_DEFLATE = {
+_DEFLATE: dict[int, str | None] = {
     tifffile.COMPRESSION.NONE: None,
     tifffile.COMPRESSION.ADOBE_DEFLATE: "zlib",
     tifffile.COMPRESSION.DEFLATE: "zlib",
@@ -71,7 +71,7 @@ def read_tiff_kind(path: Path) -> TiffKind:
             "extratags": tuple(_carried(page)),
             **_resolution(page),
         }
-        return TiffKind(options, text, page.shape[:2], tuple(_lost(page)))
+        return TiffKind(options, text, (page.shape[0], page.shape[1]), tuple(_lost(page)))
 
 
 def write_tiff(path: Path, pixels: np.ndarray, kind: TiffKind) -> None:

@@ -252,7 +252,8 @@ def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tenso
     """
     values = torch.linalg.eigvals(cov_a @ cov_b).real.clamp_min(0.0)
     traces = cov_a.trace() + cov_b.trace() - 2.0 * values.sqrt().sum()
-    return ((mean_a - mean_b).square().sum() + traces).clamp_min(0.0)
+    distance: Tensor = ((mean_a - mean_b).square().sum() + traces).clamp_min(0.0)
+    return distance
 
 
 def distance_of_infinitely_many(output: Tensor, style: Tensor, points: int = 15) -> Tensor:
@@ -285,7 +286,8 @@ def distance_of_infinitely_many(output: Tensor, style: Tensor, points: int = 15)
         )
     inverse = torch.stack([1.0 / sizes.double(), torch.ones(points)], dim=1)
     line = torch.linalg.lstsq(inverse, torch.stack(found).cpu().unsqueeze(1)).solution
-    return line[1, 0]
+    limit: Tensor = line[1, 0]
+    return limit
 
 
 _FEWEST = 40

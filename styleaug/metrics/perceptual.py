@@ -243,7 +243,8 @@ class _AdaINFeatures(nn.Module):
         self.requires_grad_(False).eval()
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        return self.encoder(images.flip(1))
+        maps: list[Tensor] = self.encoder(images.flip(1))
+        return maps
 
 
 def _misread(images: Tensor) -> Tensor:

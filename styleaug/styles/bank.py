@@ -286,7 +286,7 @@ class StyleBank:
         return {**self.__dict__, "_on": {}}
 
 
-class _Reader(Sequence):
+class _Reader(Sequence[Any]):
     """Image files, read when they are asked for."""
 
     def __init__(self, paths: Sequence[Path]) -> None:

@@ -16,7 +16,7 @@ Describe = Callable[[Tensor], Tensor]
 """Turns images ``(B, 3, H, W)`` in [0, 1] into vectors ``(B, K)``."""
 
 
-class DatasetImages(Sequence):
+class DatasetImages(Sequence[Any]):
     """The images of a dataset, or of chosen rows of it, read when they are asked for.
 
     Args:

@@ -88,7 +88,8 @@ class AdaINNetwork(nn.Module):
     def forward(self, content: Tensor, style: Tensor) -> Tensor:
         """Return contents in the style of others, not clamped."""
         features = self.encode(content)
-        return self.decoder(adain(features, self.encode(style)))
+        painted: Tensor = self.decoder(adain(features, self.encode(style)))
+        return painted
 
 
 def build_decoder(channels: int, stride: int) -> nn.Sequential:

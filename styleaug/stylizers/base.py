@@ -136,7 +136,8 @@ class Stylizer(nn.Module):
         if len(style_code) != len(content):
             style_code = style_code[[0] * len(content)]
         strengths = alpha_vector(alpha, len(content), content)
-        return self(content, style_code.to(content.device), strengths)
+        painted: Tensor = self(content, style_code.to(content.device), strengths)
+        return painted
 
     def stylize_grid(
         self, content: Tensor, style_code: StyleCode, alpha: float | Sequence[float] | Tensor = 1.0
@@ -207,7 +208,8 @@ class Stylizer(nn.Module):
 
         chunks = self.chunks(content, images_each=count)
         total = len(content) * count
-        return collect(map(paint, chunks), total).unflatten(0, (len(content), count))
+        grid: Tensor = collect(map(paint, chunks), total).unflatten(0, (len(content), count))
+        return grid
 
     def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
         """Return the maps of a code: every tensor with the style as its first dimension."""
@@ -227,7 +229,8 @@ class Stylizer(nn.Module):
         painted = self._stylize(
             content.repeat_interleave(count, 0), tiled, alpha.repeat_interleave(count)
         )
-        return painted.unflatten(0, (len(content), count))
+        grid: Tensor = painted.unflatten(0, (len(content), count))
+        return grid
 
     def _code_settings(self) -> dict[str, Any]:
         """Return the settings that change what a code holds; part of `identity`."""

@@ -73,7 +73,8 @@ class ContextualAdaIN(Stylizer):
         features = self.network.encode(content)
         styled = adain_to(features, maps["mean"], maps["std"])
         mixed = torch.lerp(features, styled, alpha.to(features.dtype).view(-1, 1, 1, 1))
-        return self.network.decoder(mixed)
+        painted: Tensor = self.network.decoder(mixed)
+        return painted
 
 
 def _joined(decoder: Mapping[str, Tensor], encoder: str | Path | None) -> dict[str, Tensor]:

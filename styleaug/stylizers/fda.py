@@ -69,7 +69,8 @@ class FourierDomainAdaptation(ColorStylizer):
         for rows in (slice(0, reach + 1), slice(-reach, None)) if reach else (slice(0, 1),):
             low = spectrum[:, :, rows, : reach + 1]
             _swap_amplitude(low, maps["amplitude"][:, :, rows, : reach + 1], alpha)
-        return torch.fft.irfft2(spectrum, s=content.shape[2:], norm="forward")
+        painted: Tensor = torch.fft.irfft2(spectrum, s=content.shape[2:], norm="forward")
+        return painted
 
     def _code_settings(self) -> dict[str, Any]:
         return {"size": self.style_size}

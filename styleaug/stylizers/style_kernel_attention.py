@@ -76,7 +76,9 @@ def align(
         )
         for rows in (slice(at, at + step) for at in range(0, queries.shape[2], step))
     ]
-    return torch.cat(found, dim=2).transpose(2, 3).flatten(1, 2).unflatten(2, query.shape[2:])
+    aligned = torch.cat(found, dim=2).transpose(2, 3).flatten(1, 2)
+    shaped: Tensor = aligned.unflatten(2, query.shape[2:])
+    return shaped
 
 
 def _attend(*arguments: Any) -> Tensor:
@@ -125,4 +127,5 @@ def _gated(cosine: Tensor, scale: Tensor, offset: Tensor, temperature: float, ga
 
 def _by_head(features: Tensor, heads: int) -> Tensor:
     """Return ``(B, heads, N, C / heads)`` in float32."""
-    return features.float().flatten(2).unflatten(1, (heads, -1)).transpose(2, 3)
+    apart: Tensor = features.float().flatten(2).unflatten(1, (heads, -1)).transpose(2, 3)
+    return apart

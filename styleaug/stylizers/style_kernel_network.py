@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -147,11 +147,11 @@ class KernelPredictor(nn.Module):
         self.layers = nn.Sequential(
             _conv(width, width), nn.ReLU(), _conv(width, width * (2 * kernel + 1))
         )
-        last = self.layers[-1]
-        nn.init.zeros_(last.weight)  # type: ignore[arg-type]
+        last: Any = self.layers[-1]
+        nn.init.zeros_(last.weight)
         bias = torch.zeros(2 * kernel + 1, width)
         bias[kernel // 2], bias[kernel + kernel // 2] = 1.0, 1.0
-        last.bias.data.copy_(bias.flatten())  # type: ignore[union-attr,operator]
+        last.bias.data.copy_(bias.flatten())
 
     def forward(self, aligned: Tensor) -> Kernels:
         """Return columns and rows of kernels ``(B, k, C, H, W)``, and biases ``(B, C, H, W)``."""
@@ -285,18 +285,19 @@ def shuffle_groups(
         [0.0, 1.0, 2.0, 3.0]
     """
     order = torch.randperm(groups, generator=generator).to(features.device)
-    return features.unflatten(1, (groups, -1))[:, order].flatten(1, 2)
+    shuffled: Tensor = features.unflatten(1, (groups, -1))[:, order].flatten(1, 2)
+    return shuffled
 
 
 def _conv(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect")
 
 
-def _open(last: nn.Module, heads: int) -> None:
+def _open(last: Any, heads: int) -> None:
     """Let the gate start with nearly all keys that matter: a tenth of an even share."""
-    nn.init.normal_(last.weight, std=1e-3)  # type: ignore[arg-type]
-    last.bias.data.zero_()  # type: ignore[union-attr,operator]
-    last.bias.data[:heads] = 0.1  # type: ignore[union-attr,operator,index]
+    nn.init.normal_(last.weight, std=1e-3)
+    last.bias.data.zero_()
+    last.bias.data[:heads] = 0.1
 
 
 def _decoder(channels: int) -> nn.Sequential:

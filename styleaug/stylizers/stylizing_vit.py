@@ -181,7 +181,8 @@ class StylizingViT(Stylizer):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
         """Move the network, and drop the weights that were prepared where it was."""
         self._engines = {}
-        return super()._apply(fn, recurse)
+        moved: nn.Module = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return moved
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the prepared weights out of pickles and copies; they are made again."""

@@ -20,7 +20,7 @@ from styleaug.images.files import find_images, read_image
 _MAX_TRIES = 20
 
 
-class PairDataset(Dataset):
+class PairDataset(Dataset[dict[str, Tensor]]):
     """Pairs of crops by number; a number gives the same pair in every run.
 
     Every folder is drawn from equally often, whatever the number of its images.
@@ -85,7 +85,7 @@ class PairDataset(Dataset):
 
 def pair_loader(
     dataset: PairDataset, first: int, last: int, batch_size: int, workers: int
-) -> DataLoader:
+) -> DataLoader[dict[str, Tensor]]:
     """Return the batches of the pairs ``first`` ... ``last - 1``, in order."""
     return DataLoader(
         dataset,

@@ -242,7 +242,8 @@ class Trainer:
         if fabric.is_global_zero:
             rows = self._preview(recipe, 6)
             grid = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1).clamp(0, 1)
-            fabric.logger.experiment.add_image("content, style, stylized", grid, step)
+            writer: Any = fabric.logger
+            writer.experiment.add_image("content, style, stylized", grid, step)
 
     def _preview(self, recipe: Recipe, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return contents, styles and stylized images of pairs that training does not reach."""
@@ -301,9 +302,9 @@ def _seed(*numbers: int) -> None:
 
 
 def _check_finite(
-    number: Tensor, losses: Mapping[str, Tensor], folder: Path, name: str = "the loss"
+    number: Tensor | None, losses: Mapping[str, Tensor], folder: Path, name: str = "the loss"
 ) -> None:
-    if not bool(torch.isfinite(number)):
+    if number is not None and not bool(torch.isfinite(number)):
         values = {name: float(loss.detach()) for name, loss in losses.items()}
         raise FloatingPointError(
             f"{name} is not finite, losses are {values}. The last good checkpoint is in "

@@ -133,7 +133,8 @@ def _decisions(values: Tensor, activation: Activation) -> Tensor:
 
 
 def _entropy(values: Tensor, activation: Activation) -> Tensor:
-    entropy = torch.special.entr(values)
+    entropy: Tensor = torch.special.entr(values)
     if activation == "softmax":
         return entropy.sum(dim=2)
-    return entropy + torch.special.entr(1.0 - values)
+    other: Tensor = torch.special.entr(1.0 - values)
+    return entropy + other

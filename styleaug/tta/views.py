@@ -23,14 +23,17 @@ def stylized_views(core: StyleTransfer, images: Images, styles: Tensor, alpha: f
     if images.depth > 1:  # volumes are large: one at a time
         pairs = [(place, style) for place, row in enumerate(rows) for style in row]
         views = [_applied(core, images[i : i + 1], [style], alpha) for i, style in pairs]
-        return torch.cat(views).unflatten(0, styles.shape)
+        volumes: Tensor = torch.cat(views).unflatten(0, styles.shape)
+        return volumes
     if len(set(rows)) == 1:
         return core.stylize_grid(images, rows[0], alpha)
     if core.stylizer_on(core.device or images.batch.device).encodes_content_once:
         grids = [core.stylize_grid(images[i : i + 1], row, alpha) for i, row in enumerate(rows)]
         return torch.cat(grids)
     repeated = replace(images, batch=images.batch.repeat_interleave(styles.shape[1], 0))
-    return _applied(core, repeated, styles.flatten().tolist(), alpha).unflatten(0, styles.shape)
+    painted = _applied(core, repeated, styles.flatten().tolist(), alpha)
+    grid: Tensor = painted.unflatten(0, styles.shape)
+    return grid
 
 
 def _applied(core: StyleTransfer, images: Images, styles: Sequence[int], alpha: float) -> Tensor:

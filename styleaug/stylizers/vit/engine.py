@@ -149,7 +149,8 @@ class StylizingViTEngine:
 
     def _query(self, index: int, normed: Tensor) -> Tensor:
         query = self._layers[index].query(normed)
-        return query.unflatten(-1, (self.config.heads, -1)).transpose(1, 2)
+        queries: Tensor = query.unflatten(-1, (self.config.heads, -1)).transpose(1, 2)
+        return queries
 
     def _layer(self, block: Block) -> _Layer:
         attention, mlp = block.attn, block.mlp

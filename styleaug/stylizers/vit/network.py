@@ -110,9 +110,9 @@ class StylizingViTNetwork(nn.Module):
 
     def decode(self, tokens: Tensor, grid: Sequence[int]) -> Tensor:
         """Return the images ``(B, 3, H, W)`` of final tokens; ``grid`` counts patches (h, w)."""
-        return self.post_process_conv(
-            tokens_to_pixels(self.bottleneck(tokens)[:, 1:], grid, self.config.patch)
-        )
+        pixels = tokens_to_pixels(self.bottleneck(tokens)[:, 1:], grid, self.config.patch)
+        images: Tensor = self.post_process_conv(pixels)
+        return images
 
 
 class PatchEmbed(nn.Module):
@@ -124,7 +124,8 @@ class PatchEmbed(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return ``(B, width, h, w)`` of images ``(B, 3, H, W)``."""
-        return self.proj(images)
+        patches: Tensor = self.proj(images)
+        return patches
 
 
 class Encoder(nn.Module):
@@ -172,7 +173,8 @@ class Block(nn.Module):
     def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
         """Return tokens ``(B, N, width)`` that looked at a context ``(B, M, width)``."""
         tokens = tokens + self.attn(self.norm_input(tokens), self.norm_context(context))
-        return tokens + self.mlp(self.norm_input(tokens))  # the same norm serves twice
+        mixed: Tensor = tokens + self.mlp(self.norm_input(tokens))  # the same norm serves twice
+        return mixed
 
 
 class Attention(nn.Module):
@@ -193,7 +195,8 @@ class Attention(nn.Module):
             for projected in (self.q_proj(tokens), self.k_proj(context), self.v_proj(context))
         )
         attended = F.scaled_dot_product_attention(query, key, value)
-        return self.out_proj(attended.transpose(1, 2).flatten(2))
+        projected: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
+        return projected
 
 
 class Mlp(nn.Module):
@@ -206,7 +209,8 @@ class Mlp(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return ``(B, N, width)``."""
-        return self.fc2(F.gelu(self.fc1(tokens)))
+        mixed: Tensor = self.fc2(F.gelu(self.fc1(tokens)))
+        return mixed
 
 
 def tokens_to_pixels(tokens: Tensor, grid: Sequence[int], patch: int) -> Tensor:

@@ -71,8 +71,9 @@ def _onednn_linear(
 ) -> Tensor:
     ops = torch.ops.mkldnn
     if residual is not None and activation == "none":
-        return ops._linear_pointwise.binary(x, residual, layout, bias, "add")
-    y = ops._linear_pointwise(x, layout, bias, activation, [], "none")
+        added: Tensor = ops._linear_pointwise.binary(x, residual, layout, bias, "add")
+        return added
+    y: Tensor = ops._linear_pointwise(x, layout, bias, activation, [], "none")
     return y if residual is None else y.add_(residual)
 
 

@@ -63,4 +63,5 @@ def spread(projections: Tensor) -> Tensor:
         0.0
     """
     units = F.normalize(projections.detach(), dim=1)
-    return units.std(dim=0).mean() * units.shape[1] ** 0.5
+    width: Tensor = units.std(dim=0).mean() * units.shape[1] ** 0.5
+    return width

@@ -109,7 +109,8 @@ def fringe_loss(output: Tensor, content: Tensor, *, scales: int = 2) -> Tensor:
 def _channel_edges(image: Tensor) -> Tensor:
     """Return the steepness of every channel at every place, ``(B, C, N)``."""
     edges = sobel_magnitude(image.flatten(0, 1).unsqueeze(1))
-    return edges.unflatten(0, image.shape[:2]).flatten(2)
+    steepness: Tensor = edges.unflatten(0, image.shape[:2]).flatten(2)
+    return steepness
 
 
 _FAINT_EDGES = 2e-3

@@ -131,7 +131,8 @@ class ContextualAdaINRecipe(Recipe):
 
     def preview(self, content: Tensor, style: Tensor) -> Tensor:
         """Return stylized images to look at."""
-        return self.network(content, style).float().clamp(0.0, 1.0)
+        painted: Tensor = self.network(content, style).float().clamp(0.0, 1.0)
+        return painted
 
     def file_config(self) -> dict[str, object]:
         """Return which encoder the weights hold, and the scale of its features."""

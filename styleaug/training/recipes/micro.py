@@ -96,7 +96,8 @@ class MicroRecipe(Recipe):
 
     def preview(self, content: Tensor, style: Tensor) -> Tensor:
         """Return stylized images to look at."""
-        return self.network(content, **self.network.encode_style(style)).float().clamp(0.0, 1.0)
+        painted: Tensor = self.network(content, **self.network.encode_style(style))
+        return painted.float().clamp(0.0, 1.0)
 
     def _maps(
         self, output: Tensor, content: Tensor, style: Tensor

@@ -131,7 +131,7 @@ class StyleKernelRecipe(Recipe):
         """Return stylized images to look at, with the groups of channels in their order."""
         training = self.network.training
         self.network.eval()
-        painted = self.network(content, style).float().clamp(0.0, 1.0)
+        painted: Tensor = self.network(content, style).float().clamp(0.0, 1.0)
         self.network.train(training)
         return painted
 
