@@ -9,13 +9,18 @@ import argparse
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from styleaug import __version__
 from styleaug.commands import arguments as given
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 EPILOG = """examples:
   styleaug demo
@@ -122,18 +127,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     from rich.console import Console
 
+    from styleaug.commands.messages import complain
+
     console = Console(stderr=True)
     try:
-        with _leaving_on_sigterm():
+        with _leaving_on_sigterm(), _plain_warnings(console):
             module, _, function = options.work.partition(":")
             run = getattr(import_module(f"styleaug.commands.{module}"), function)
             return int(run(options, console))
     except KeyboardInterrupt:
-        console.print("styleaug: stopped", style="red")
+        complain(console, "styleaug: stopped")
         return 130
     except (ValueError, TypeError, OSError, ImportError, ArithmeticError) as error:
-        import_module("styleaug.commands.messages").complain(console, f"styleaug: {error}")
+        complain(console, f"styleaug: {error}")
         return 2
+
+
+@contextmanager
+def _plain_warnings(console: Console) -> Iterator[None]:
+    """Show warnings as lines of text, without the places in the code that they come from."""
+    from styleaug.commands.messages import complain
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        complain(console, f"warning: {message}")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 @contextmanager

@@ -17,6 +17,7 @@ STYLIZE_EXAMPLES = """examples:
   styleaug stylize scans/ --style reference.png -o stylized/
   styleaug stylize 'slides/*.tif' --style lab_a/ lab_b/ --alpha 0.3:1.0 --seed 1 -o out/
   styleaug stylize scans/ --style lab_a/ --each-style --grid grid.png -o out/
+  styleaug stylize ct12bit/ --style bank.safetensors --bits 12 -o out/
   torchrun --nproc-per-node 4 -m styleaug stylize scans/ --style lab_a/ -o out/ --skip-existing
 """
 
@@ -76,7 +77,13 @@ def add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``styleaug stylize``."""
     add = parser.add_argument
     add("content", nargs="+", metavar="CONTENT", help="files, folders or glob patterns to repaint")
-    add("--style", nargs="+", required=True, metavar="STYLE", help="style files, folders, patterns")
+    add(
+        "--style",
+        nargs="+",
+        required=True,
+        metavar="STYLE",
+        help="style files, folders, patterns, or banks (styleaug bank)",
+    )
     add("--weights", help="weights of the stylizer: a name, a file or hf:owner/name@revision")
     add("--alpha", default="1.0", help="strength in [0, 1], or a range LOW:HIGH (default 1.0)")
     add("-o", "--output", default="stylized", metavar="DIR", help="output folder (stylized)")
@@ -88,10 +95,13 @@ def add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--size", type=int, metavar="N", help="resize contents to a longest side of N pixels first")
     add("--batch-size", type=int, default=8, metavar="N", help="most images at once (8)")
+    add("--workers", type=int, default=4, metavar="N", help="threads that read and write (4)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the draw of styles (0)")
     add("--overwrite", action="store_true", help="replace existing outputs")
     add("--skip-existing", action="store_true", help="leave out contents whose outputs exist")
+    add_range_arguments(parser)
     add_stylizer_arguments(parser)
+    parser.set_defaults(stylizer=None)  # that of a bank in --style, or the default
 
 
 def add_stylizer_arguments(parser: argparse.ArgumentParser) -> None:
@@ -105,6 +115,15 @@ def add_stylizer_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (auto: cuda if there is one)")
     add("--precision", default="auto", choices=PRECISIONS)
+
+
+def add_range_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments that say what is black and white in files of 16 bits."""
+    add = parser.add_argument
+    add("--bits", type=int, metavar="N", help="bits that files of 16 bits use, such as 12 (16)")
+    add(
+        "--window", metavar="LOW:HIGH", help="their black and white; what is outside stays as it is"
+    )
 
 
 def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
@@ -145,6 +164,7 @@ def add_bank_arguments(parser: argparse.ArgumentParser) -> None:
     add("--count", type=int, metavar="N", help="keep the N styles that stand for all (medoids)")
     add("--weights", help="weights of the stylizer: a name, a file or hf:owner/name@revision")
     add("--overwrite", action="store_true", help="replace an existing bank")
+    add_range_arguments(parser)
     add_stylizer_arguments(parser)
 
 
@@ -175,6 +195,7 @@ def add_tta_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", default="auto", help="auto, cpu, cuda ...")
     add("--seed", type=int, default=0, metavar="N", help="seed of random styles (0)")
     add("--overwrite", action="store_true", help="replace an existing table")
+    add_range_arguments(parser)
 
 
 def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,14 +17,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from styleaug._files import write_text
+from styleaug._files import replacing, write_text
+from styleaug.commands.jobs import check_no_input, check_output
 from styleaug.commands.messages import complain, say
+from styleaug.commands.painting import name_others
 from styleaug.commands.stylize import progress_bar
+from styleaug.images.files import find_images
 from styleaug.images.sheet import contact_sheet, to_picture
 from styleaug.stylizers import STYLIZERS, create_stylizer
 from styleaug.stylizers.base import ColorStylizer, Stylizer
 
 _SHOWN = 6
+_OUTPUTS = ("grid.png", "report.html", "scores.csv", "scores.jsonl", "summary.csv", "summary.json")
 
 
 def run_evaluate(options: argparse.Namespace, console: Console) -> int:
@@ -38,15 +42,20 @@ def run_evaluate(options: argparse.Namespace, console: Console) -> int:
         ) from error
     if options.size < 32:
         raise ValueError(f"--size must be at least 32, got {options.size}.")
+    for name in ("output", "stylized"):
+        check_output(f"--{name}", getattr(options, name))
     names = options.metrics or list(evaluation.measures.DEFAULT)
     files = dict(item.split("=", 1) for item in options.features)
     pairs = evaluation.pair_files(options.content, options.style, options.seed)
+    folder = Path(options.output)
+    inputs = find_images([*options.content, *options.style])
+    check_no_input([folder / name for name in _OUTPUTS], inputs)
+    name_others(console, [*options.content, *options.style])
     sources = _sources(options, scoring)
     metrics = {
         name: evaluation.build_measures(names, stylizer, files)
         for name, (stylizer, _) in sources.items()
     }
-    folder = Path(options.output)
     folder.mkdir(parents=True, exist_ok=True)
     kept = evaluation.Scores(folder / "scores.jsonl")
     broken: dict[str, str] = {}
@@ -138,7 +147,8 @@ def _write(
     ]
     page = evaluation.write_report("Stylizers compared", table, found, sheet, worst, notes)
     write_text(folder / "report.html", page)
-    sheet.save(folder / "grid.png")
+    with replacing(folder / "grid.png") as temporary:
+        sheet.save(temporary, format="PNG")
 
 
 def _sheet(

@@ -44,18 +44,23 @@ def plan_jobs(contents: Sequence[str], folder: Path, subfolders: Sequence[str]) 
     return jobs
 
 
-def check_targets(jobs: Sequence[Job], *, overwrite: bool, skip_existing: bool) -> list[Job]:
+def check_targets(
+    jobs: Sequence[Job], inputs: Iterable[Path], *, overwrite: bool, skip_existing: bool
+) -> list[Job]:
     """Return the jobs that are left to do, or refuse before anything is written.
+
+    Args:
+        jobs: What this process would do.
+        inputs: All files that are read, by any process and in any role.
+        overwrite: Whether existing outputs are replaced.
+        skip_existing: Whether jobs whose outputs exist are left out.
 
     Raises:
         FileExistsError: If an output exists and neither ``overwrite`` nor ``skip_existing`` is set.
         ValueError: If an output is one of the inputs.
     """
-    sources = {job.source.resolve() for job in jobs}
     targets = [target for job in jobs for target in job.targets]
-    same = [target for target in targets if target.resolve() in sources]
-    if same:
-        raise ValueError(f"output {str(same[0])!r} is one of the inputs. Choose another -o folder.")
+    check_no_input(targets, inputs)
     existing = [target for target in targets if target.exists()]
     if existing and not (overwrite or skip_existing):
         raise FileExistsError(
@@ -65,6 +70,22 @@ def check_targets(jobs: Sequence[Job], *, overwrite: bool, skip_existing: bool) 
     if skip_existing and not overwrite:
         return [job for job in jobs if not all(target.exists() for target in job.targets)]
     return list(jobs)
+
+
+def check_no_input(targets: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Raise ``ValueError`` if a file that will be written is one that is read, in any role."""
+    read = {path.resolve() for path in inputs}
+    for target in targets:
+        if target.resolve() in read:
+            raise ValueError(
+                f"output {str(target)!r} is one of the inputs. Choose another place for it."
+            )
+
+
+def check_output(name: str, path: str | None) -> None:
+    """Raise ``ValueError`` if the path of an output is empty, as an unset variable leaves it."""
+    if path is not None and not path.strip():
+        raise ValueError(f"{name} must name a file or folder, got {path!r}.")
 
 
 def this_rank(jobs: Sequence[Job]) -> list[Job]:

@@ -16,9 +16,10 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from styleaug._files import write_text
+from styleaug.commands.jobs import check_no_input, check_output
 from styleaug.commands.messages import complain, say
-from styleaug.commands.painting import load
-from styleaug.commands.stylize import pick_device, progress_bar
+from styleaug.commands.painting import Reading, load, name_others
+from styleaug.commands.stylize import parse_window, pick_device, progress_bar
 from styleaug.images.batch import to_content
 from styleaug.images.files import find_named
 from styleaug.styles.bank import StyleBank
@@ -28,19 +29,24 @@ from styleaug.tta import KeepsEdges, StyleTTA
 
 def run_tta(options: argparse.Namespace, console: Console) -> int:
     """Predict the files; returns the exit status: 1 if a file could not be read."""
+    check_output("--out", options.out)
     out = Path(options.out)
-    if out.exists() and not options.overwrite:
-        raise FileExistsError(f"{options.out!r} exists. Pass --overwrite to replace it.")
     if options.batch_size < 1:
         raise ValueError(f"--batch-size must be at least 1, got {options.batch_size}.")
+    reading = Reading(window=parse_window(options.bits, options.window))
     files = [pair for path in options.input for pair in find_named(path)]
+    others = [options.bank, options.model, options.weights]
+    check_no_input([out], [*(path for path, _ in files), *(Path(item) for item in others if item)])
+    if out.exists() and not options.overwrite:
+        raise FileExistsError(f"{options.out!r} exists. Pass --overwrite to replace it.")
+    name_others(console, options.input)
     device = pick_device(options.device)
     bank = StyleBank.load(options.bank)
     tta = _build(options, bank, device)
     rows: list[list[object]] = []
     with progress_bar(console) as progress:
         task = progress.add_task("images", total=len(files))
-        for names, images in _batches(files, options, console):
+        for names, images in _batches(files, options, console, reading):
             rows += _rows(names, *tta(images.to(device), ids=names))
             progress.update(task, completed=len(rows))
     if not rows:
@@ -126,13 +132,16 @@ def _normalisation(options: argparse.Namespace, device: str) -> Callable[[Tensor
 
 
 def _batches(
-    files: Sequence[tuple[Path, Path]], options: argparse.Namespace, console: Console
+    files: Sequence[tuple[Path, Path]],
+    options: argparse.Namespace,
+    console: Console,
+    reading: Reading,
 ) -> Iterator[tuple[list[str], Tensor]]:
     """Return batches of images of equal size, in order; broken files are named and left out."""
     names: list[str] = []
     images: list[Tensor] = []
     for path, name in files:
-        image = _read(path, options, console)
+        image = _read(path, options, console, reading)
         if image is None:
             continue
         if images and (len(images) == options.batch_size or image.shape != images[0].shape):
@@ -144,8 +153,10 @@ def _batches(
         yield names, torch.cat(images)
 
 
-def _read(path: Path, options: argparse.Namespace, console: Console) -> Tensor | None:
-    loaded = load(path, console)
+def _read(
+    path: Path, options: argparse.Namespace, console: Console, reading: Reading
+) -> Tensor | None:
+    loaded = load(path, console, reading)
     if loaded is None:
         return None
     image = to_content(loaded.images.batch)
