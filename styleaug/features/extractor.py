@@ -51,7 +51,7 @@ class FeatureExtractor(nn.Module):
         ImportError: When this module is imported where torchvision is missing or does not fit.
         ValueError: If a name is unknown or the weights do not fit.
 
-    Examples:
+    Example:
         >>> maps = FeatureExtractor("vgg19", ["relu1_1", "relu2_1"], weights=None)
         >>> [tuple(m.shape) for m in maps(torch.rand(1, 3, 32, 32))]
         [(1, 64, 32, 32), (1, 128, 16, 16)]

@@ -176,7 +176,7 @@ class StyleBank:
             ValueError: If ``count`` or ``per_domain`` is not between 1 and what is there, both are
                 given, or ``domains`` does not hold a label per item.
 
-        Examples:
+        Example:
             >>> dark, light = torch.rand(9, 3, 32, 32) * 0.3, torch.rand(9, 3, 32, 32) * 0.3 + 0.7
             >>> bank = StyleBank.from_dataset(
             ...     torch.cat([dark, light]), "colorist", count=2, representative=True

@@ -139,7 +139,7 @@ STYLIZERS: dict[str, StylizerEntry] = {
 def list_stylizers() -> list[str]:
     """Return the names of all stylizers, in the order of the table.
 
-    Examples:
+    Example:
         >>> list_stylizers()[:3]
         ['colorist', 'reinhard', 'mkl']
     """
