@@ -214,7 +214,7 @@ def one_pair(tmp_path_factory):
     return root, images
 
 
-def _trained(train, one_pair, weights, steps=14, **options):
+def _trained(train, one_pair, weights, steps=14, seed=0, **options):
     """Train on one pair, and return the stylizer and the pair stylized."""
     root, (content, style) = one_pair
     off = dict.fromkeys(RASTRecipe.default_weights, 0.0)
@@ -223,6 +223,7 @@ def _trained(train, one_pair, weights, steps=14, **options):
         steps,
         content=(str(root / "content"),),
         style=(str(root / "style"),),
+        seed=seed,
         weights={**off, "style": 1.0, "content": 1.0, **weights},
         options={**SMALL, **options},
     )
@@ -232,13 +233,16 @@ def _trained(train, one_pair, weights, steps=14, **options):
 
 
 def test_restoration_brings_the_content_closer(train, one_pair):
-    content, errors = one_pair[1][0], []
-    for weight in (0.0, 100.0):
+    content = one_pair[1][0]
+
+    def error(weight, seed):
         weights = {"identity": 20.0, "low_res_restoration": weight}
-        stylizer, _, stylized = _trained(train, one_pair, weights, low_res_scales=[1.0])
-        restored = stylizer.restore(stylized, content)
-        errors.append((restored - content).square().mean().item())
-    assert errors[1] < 0.8 * errors[0]
+        stylizer, _, stylized = _trained(train, one_pair, weights, seed=seed, low_res_scales=[1.0])
+        return (stylizer.restore(stylized, content) - content).square().mean().item()
+
+    seeds = (1, 2)  # one run's ratio is anything from 0.4 to 1.05: rounding decides where it goes
+    without, restoring = (sum(error(weight, seed) for seed in seeds) for weight in (0.0, 100.0))
+    assert restoring < 0.8 * without
 
 
 def test_idempotency_lowers_the_drift(train, one_pair):
