@@ -13,6 +13,8 @@ DATA = {
     "styleaug/samples/skin-cool.jpg",
     "styleaug/samples/skin-vignette.jpg",
     "styleaug/samples/skin-warm.jpg",
+    "styleaug/stylizers/data/appearance.md",
+    "styleaug/stylizers/data/appearance.safetensors",
     "styleaug/stylizers/data/micro.md",
     "styleaug/stylizers/data/micro.safetensors",
     "styleaug/stylizers/data/stylex.md",

@@ -93,6 +93,13 @@ def read_masks(
     return Samples(images, masks, tuple(row[domain] for row in rows), tuple(classes))
 
 
+def read_content(path: Path) -> Tensor:
+    """Return an image as float32 RGB ``(1, 3, H, W)`` in [0, 1]."""
+    with Image.open(path) as picture:
+        array = np.asarray(picture.convert("RGB"))
+    return torch.from_numpy(array.copy()).permute(2, 0, 1)[None].float() / 255.0
+
+
 def read_square(path: Path, size: int) -> Tensor:
     """Return the middle square of an image, scaled, ``(1, 3, size, size)`` in [0, 1]."""
     image = read_sized(path, 2 * size)

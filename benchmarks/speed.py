@@ -60,6 +60,8 @@ def color_against_twins() -> dict[str, object]:
     style = batch[0]
     arrays = [image.permute(1, 2, 0).contiguous().numpy() for image in batch]
     reference = arrays[0]
+    # of uint8 images this version of Albumentations returns black, so its twin gets floats
+    floats = [np.float32(array) / 255.0 for array in arrays]
     reinhard = TorchReinhardNormalizer()
     reinhard.fit(style)
     means, stds = reference.mean((0, 1)), reference.std((0, 1))
@@ -80,7 +82,7 @@ def color_against_twins() -> dict[str, object]:
             A.apply_histogram(image, reference, 1.0) for image in arrays
         ],
         "mkl / albumentations PDA": lambda: [
-            A.adapt_pixel_distribution(image, reference, "pca", 1.0) for image in arrays
+            A.adapt_pixel_distribution(image, floats[0], "pca", 1.0) for image in floats
         ],
         "fda / albumentations": lambda: [
             A.fourier_domain_adaptation(image, reference, 0.02) for image in arrays

@@ -28,11 +28,11 @@ from torch import Tensor
 
 from benchmarks.domains import read_square
 from benchmarks.record import write_record
+from styleaug.appearance.pipelines import blurred, ranged
 from styleaug.features import FeatureExtractor
 from styleaug.functional import channel_mean_std
 from styleaug.images.files import find_images
 from styleaug.stylex import PIPELINES, Pipeline, StyleX
-from styleaug.stylex.pipelines import blurred, ranged
 
 STYLES, ROUNDS, PAIRS = 32, 8, 256
 LAYERS = ("relu1_1", "relu2_1", "relu3_1")

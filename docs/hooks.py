@@ -19,6 +19,7 @@ OUTSIDE = {
     "NOTICE.md": "notice.md",
     "benchmarks/README.md": "benchmarks-how.md",
     "styleaug/stylizers/data/micro.md": "weights/micro.md",
+    "styleaug/stylizers/data/appearance.md": "weights/appearance.md",
     "styleaug/stylizers/data/stylex.md": "weights/stylex.md",
 }
 _LINK = re.compile(r"(\]\()([^)#:]+)([)#])")

@@ -22,6 +22,7 @@ LAYERS = [
     {"cli", "commands", "__main__"},
 ]
 BESIDE = {
+    "appearance": {0, 1},
     "metrics": {0, 1, 2, 3},
     "stylex": {0, 1, 2, 3},
     "training": {0, 1, 2, 3, 4},

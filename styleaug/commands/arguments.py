@@ -142,6 +142,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         "--content", nargs="+", metavar="DIR", help="folders of content images, drawn equally often"
     )
     add("--style", nargs="+", metavar="DIR", help="folders of style images (the content folders)")
+    add("--group", metavar="REGEX", help="images whose paths match in one text were made alike")
     add("--same-kind", type=float, metavar="P", help="share of pairs from one content folder")
     add("-o", "--output", required=True, metavar="DIR", help="folder of checkpoints and weights")
     add("--config", metavar="FILE", help="TOML file of settings; arguments take precedence")

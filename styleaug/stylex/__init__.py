@@ -1,8 +1,8 @@
 """StyleX: a learned similarity of X-ray styles, the pipelines it knows, and what to do with it."""
 
+from styleaug.appearance.pipelines import PIPELINES, LocalLaplacian, Pipeline, UnsharpTone
 from styleaug.stylex.encoder import StyleX
 from styleaug.stylex.matching import match_pipeline
-from styleaug.stylex.pipelines import PIPELINES, LocalLaplacian, Pipeline, UnsharpTone
 from styleaug.stylex.selection import select_styles
 
 __all__ = [

@@ -8,8 +8,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from styleaug.appearance.pipelines import Pipeline
 from styleaug.stylex.encoder import grey_images
-from styleaug.stylex.pipelines import Pipeline
 
 Own = TypeVar("Own", bound=Pipeline)
 

@@ -10,6 +10,8 @@ from typing import Any, get_type_hints
 
 import torch
 
+from styleaug.stylizers.appearance import PACKAGED as APPEARANCE
+from styleaug.stylizers.appearance import AppearanceTransfer
 from styleaug.stylizers.base import Precision, Stylizer
 from styleaug.stylizers.code import StyleCode
 from styleaug.stylizers.colorist import Colorist
@@ -103,6 +105,13 @@ STYLIZERS: dict[str, StylizerEntry] = {
         "Apache-2.0; weights CC BY 4.0",
         "this package",
         weights=PACKAGED,
+    ),
+    "appearance": StylizerEntry(
+        AppearanceTransfer,
+        "how the picture was made: colour, tone, sharpness",
+        "Apache-2.0; weights CC BY 4.0",
+        "this package",
+        weights=APPEARANCE,
     ),
     "contextual-adain": StylizerEntry(
         ContextualAdaIN,

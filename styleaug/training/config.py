@@ -26,6 +26,8 @@ class TrainConfig:
         content: Folders of content images.
         style: Folders of style images; empty takes the content folders.
         same_kind: Share of the pairs of which both images come from one content folder.
+        group: Regular expression; images on whose paths it finds the same text were made alike (one
+            slide, one patient). Empty: every image is a group of its own.
         output: Folder of checkpoints, logs and the final weights.
         steps: Optimiser steps.
         epochs: Passes over as many contents as there are, in the place of ``steps``; 0 for none.
@@ -65,6 +67,7 @@ class TrainConfig:
     output: str
     style: tuple[str, ...] = ()
     same_kind: float = 0.0
+    group: str = ""
     steps: int = 10_000
     epochs: float = 0.0
     batch_size: int = 8

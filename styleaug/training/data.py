@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +24,8 @@ _MAX_TRIES = 20
 class PairDataset(Dataset[dict[str, Tensor]]):
     """Pairs of crops by number; a number gives the same pair in every run.
 
-    Every folder is drawn from equally often, whatever the number of its images.
+    Every folder is drawn from equally often, whatever the number of its images; a folder that is
+    named twice is drawn from twice as often.
 
     So a run that is taken up again at step n sees what it would have seen, whatever the number of
     workers, and ranks never share a pair.
@@ -33,12 +35,15 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         style: Folders or files of style images.
         size: Side of the crops.
         same_kind: Share of the pairs of which both images come from one folder of the contents.
+        alike: Both crops of a pair are of one image, or of two of one group, at one scale; there
+            are no style images then.
+        group: Regular expression that finds the group in a path; see `TrainConfig`.
         seed: Seed of the pairs.
         rank: Number of this process.
 
     Raises:
         FileNotFoundError: If a folder does not exist.
-        ValueError: If a folder holds no image.
+        ValueError: If a folder holds no image, or ``group`` is no regular expression.
     """
 
     def __init__(
@@ -48,39 +53,115 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         *,
         size: int,
         same_kind: float = 0.0,
+        alike: bool = False,
+        group: str = "",
         seed: int = 0,
         rank: int = 0,
     ) -> None:
         self.content = [find_images([folder]) for folder in content]
         self.style = [find_images([folder]) for folder in style]
-        self.size, self.same_kind, self.seed, self.rank = size, same_kind, seed, rank
+        self.size, self.same_kind, self.alike = size, same_kind, alike
+        self.seed, self.rank = seed, rank
+        self._groups = _grouped(self.content, group)
+        self._read = ImageCache()
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         """Return the pair of crops ``(3, size, size)`` with a number."""
         keys = fold_in(id_keys(self.seed, [number]), self.rank + 1)
         rng = np.random.default_rng(int(keys[0]))
+        if self.alike:
+            return self._alike(rng)
         contents, styles = self.content, self.style
         if self.same_kind and rng.random() < self.same_kind:
             contents = styles = [contents[int(rng.integers(len(contents)))]]
-        content, skipped = self._crop(contents, rng)
-        style, more = self._crop(styles, rng)
-        return {"content": content, "style": style, "skipped": torch.tensor(skipped + more)}
+        content, skipped = self._drawn(contents, rng)
+        style, more = self._drawn(styles, rng)
+        first, second = (random_crop(image, self.size, rng)[0] for _, image in (content, style))
+        return _pair(first, second, skipped + more)
 
-    def _crop(
+    def _alike(self, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Return two crops that were made alike and show different things."""
+        (path, image), skipped = self._drawn(self.content, rng)
+        group = self._groups.get(path, [path])
+        other = image
+        if len(group) > 1 and rng.random() < _OTHER_IMAGE:
+            (_, other), more = self._drawn([group], rng)
+            skipped += more
+        scale = random_scale(rng)
+        content = scaled_crop(image, self.size, scale, rng)
+        style = scaled_crop(other, self.size, scale, rng)
+        if rng.random() < _UNLIKE:
+            others = [scaled_crop(other, self.size, scale, rng) for _ in range(2)]
+            style = max([style, *others], key=lambda crop: unlikeness(crop, content))
+        return _pair(content[0], style[0], skipped)
+
+    def _drawn(
         self, folders: Sequence[Sequence[Path]], rng: np.random.Generator
-    ) -> tuple[Tensor, int]:
-        """Return a random crop of a random image, and how many broken files were passed over."""
+    ) -> tuple[tuple[Path, Tensor], int]:
+        """Return a random image with its path, and how many broken files were passed over."""
         for tries in range(_MAX_TRIES):
             paths = folders[int(rng.integers(len(folders)))]
             path = paths[int(rng.integers(len(paths)))]
             try:
-                image = to_content(as_batch(read_image(path).pixels)[0])
-                check_sides("image", image, 32)
+                return (path, self._read(path)), tries
             except (OSError, ValueError, TypeError) as error:
                 warnings.warn(f"skipped {path}: {error}", stacklevel=2)
-                continue
-            return random_crop(image, self.size, rng)[0], tries
         raise ValueError(f"{_MAX_TRIES} images in a row could not be read, the last was {path}.")
+
+
+_OTHER_IMAGE = 0.7
+"""How often the style is of another image of the group, where there is one."""
+_UNLIKE = 0.7
+"""How often the style is that of three crops that is least like the content."""
+
+
+class ImageCache:
+    """Reads images, and keeps the first of them in memory.
+
+    Args:
+        most: Bytes to keep at most.
+    """
+
+    def __init__(self, most: int = 2**30) -> None:
+        self._kept: dict[Path, Tensor] = {}
+        self._left = most
+
+    def __call__(self, path: Path) -> Tensor:
+        """Return an image ``(1, 3, H, W)`` in [0, 1]."""
+        batch = self._kept.get(path)
+        if batch is None:
+            batch = as_batch(read_image(path).pixels)[0]
+            check_sides("image", batch, 32)
+            if batch.nbytes <= self._left:
+                self._kept[path], self._left = batch, self._left - batch.nbytes
+        return to_content(batch)
+
+
+def _pair(content: Tensor, style: Tensor, skipped: int) -> dict[str, Tensor]:
+    return {"content": content, "style": style, "skipped": torch.tensor(skipped)}
+
+
+def _grouped(folders: Sequence[Sequence[Path]], group: str) -> dict[Path, list[Path]]:
+    """Return for every path the paths in which ``group`` finds the same text."""
+    if not group:
+        return {}
+    try:
+        pattern = re.compile(group)
+    except re.error as error:
+        raise ValueError(f"group must be a regular expression, got {group!r}: {error}.") from error
+    groups: dict[str, list[Path]] = {}
+    for path in dict.fromkeys(path for folder in folders for path in folder):
+        found = pattern.search(str(path))
+        if found:
+            groups.setdefault(found[0], []).append(path)
+    return {path: paths for paths in groups.values() for path in paths}
+
+
+def unlikeness(image: Tensor, other: Tensor) -> float:
+    """Return how far two crops ``(1, 3, H, W)`` differ in mean colour and in how much is bright."""
+    colors = (image.mean(dim=(2, 3)) - other.mean(dim=(2, 3))).abs().sum()
+    bright = (image.mean(dim=1) > 0.8).float().mean() - (other.mean(dim=1) > 0.8).float().mean()
+    return float(colors + 2.0 * bright.abs())
 
 
 def pair_loader(
@@ -113,3 +194,32 @@ def random_crop(image: Tensor, size: int, rng: np.random.Generator) -> Tensor:
         crop = F.interpolate(crop, (size, size), mode="bilinear", antialias=True).clamp(0.0, 1.0)
     turned = torch.rot90(crop, int(rng.integers(4)), (2, 3))
     return (turned.flip(3) if rng.random() < 0.5 else turned).contiguous()
+
+
+def random_scale(rng: np.random.Generator) -> float:
+    """Return how many pixels of an image become one of a crop: half of the time exactly one."""
+    return 1.0 if rng.random() < 0.5 else float(2.0 ** rng.uniform(-0.5, 1.5))
+
+
+def scaled_crop(image: Tensor, size: int, scale: float, rng: np.random.Generator) -> Tensor:
+    """Return a crop ``(1, 3, size, size)`` at a random place, flipped and turned.
+
+    Args:
+        image: ``(1, 3, H, W)`` in [0, 1].
+        size: Side of the crop.
+        scale: Pixels of the image to one of the crop; less where the image is too small for it.
+        rng: Source of randomness.
+    """
+    shortest = min(image.shape[2:])
+    side = min(round(size * scale), max(min(shortest, 32), round(_MOST * shortest)))
+    top = int(rng.integers(image.shape[2] - side + 1))
+    left = int(rng.integers(image.shape[3] - side + 1))
+    crop = image[..., top : top + side, left : left + side]
+    if side != size:
+        crop = F.interpolate(crop, (size, size), mode="bilinear", antialias=True).clamp(0.0, 1.0)
+    turned = torch.rot90(crop, int(rng.integers(4)), (2, 3))
+    return (turned.flip(3) if rng.random() < 0.5 else turned).contiguous()
+
+
+_MOST = 0.75
+"""Largest share of an image's side that is cropped, so that two crops differ."""

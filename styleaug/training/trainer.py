@@ -62,6 +62,8 @@ class Trainer:
             config.style or config.content,
             size=config.size,
             same_kind=config.same_kind,
+            alike=RECIPES[config.recipe].alike,
+            group=config.group,
             seed=config.seed,
         )
         if config.epochs:

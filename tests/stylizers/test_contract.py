@@ -15,6 +15,7 @@ import torch
 from styleaug import StyleBank, StyleCode, StyleTransfer, create_stylizer, list_stylizers
 from styleaug.stylizers import STYLIZERS, Stylizer
 from styleaug.stylizers.adain_network import AdaINConfig, AdaINNetwork
+from styleaug.stylizers.appearance_network import AppearanceNetwork
 from styleaug.stylizers.micro_network import MicroNetwork
 from styleaug.stylizers.rast_network import RASTConfig, RASTNetwork
 from styleaug.stylizers.style_kernel_network import StyleKernelConfig, StyleKernelNetwork
@@ -38,6 +39,15 @@ def _random_micro():
         path = Path(folder) / "micro.safetensors"
         save_tensors(network.state_dict(), path, {})
         return create_stylizer("micro", weights=str(path))
+
+
+def _random_appearance():
+    network = AppearanceNetwork()
+    torch.nn.init.normal_(network.predictor[-1].weight, std=0.3)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "appearance.safetensors"
+        save_tensors(network.state_dict(), path, {})
+        return create_stylizer("appearance", weights=str(path))
 
 
 def _saved(name, network, config, **options):
@@ -67,6 +77,7 @@ def _random_kernels():
 
 
 BUILDERS = {
+    "appearance": _random_appearance,
     "contextual-adain": _random_adain,
     "micro": _random_micro,
     "rast": _random_rast,

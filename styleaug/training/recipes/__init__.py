@@ -1,5 +1,6 @@
 """The recipes: what each stylizer is trained with. One table that can be read."""
 
+from styleaug.training.recipes.appearance import AppearanceRecipe
 from styleaug.training.recipes.base import Recipe
 from styleaug.training.recipes.contextual_adain import ContextualAdaINRecipe
 from styleaug.training.recipes.micro import MicroRecipe
@@ -13,6 +14,7 @@ from styleaug.training.recipes.stylizing_vit import (
 )
 
 RECIPES: dict[str, type[Recipe]] = {
+    "appearance": AppearanceRecipe,
     "micro": MicroRecipe,
     "contextual-adain": ContextualAdaINRecipe,
     "rast": RASTRecipe,

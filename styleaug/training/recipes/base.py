@@ -25,6 +25,8 @@ class Recipe(nn.Module):
         options: The options of the run, one of these.
         loss_weights: Weight of every loss of the generator.
         published: Weights that ``config.start`` may name.
+        alike: Whether the two images of a pair must have been made alike: crops of one image, or of
+            two of one group.
         discriminator_steps: Discriminator updates per generator update, may be a fraction; 0 where
             there is none.
 
@@ -37,6 +39,7 @@ class Recipe(nn.Module):
     default_options: ClassVar[Mapping[str, object]] = {}
     options_type: ClassVar[type | None] = None
     published: ClassVar[Sequence[Weights]] = ()
+    alike: ClassVar[bool] = False
     discriminator_steps: ClassVar[float] = 0
 
     def __init__(self, config: TrainConfig) -> None:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from styleaug._checks import check_choice, check_positive
 from styleaug._records import check_fields
+from styleaug.appearance.pipelines import PIPELINES, Pipeline
 from styleaug.stylex.encoder import PACKAGED, SimSiamHeads, StyleEncoder
-from styleaug.stylex.pipelines import PIPELINES, Pipeline
 from styleaug.training.config import TrainConfig
 from styleaug.training.losses import contrastive_loss, graded_loss
 from styleaug.training.losses.embeddings import spread
@@ -26,7 +26,7 @@ class StyleXOptions:
     """Options of `StyleXRecipe`.
 
     Attributes:
-        pipelines: Names of `styleaug.stylex.pipelines.PIPELINES`.
+        pipelines: Names of `styleaug.appearance.pipelines.PIPELINES`.
         temperature: Of the contrastive loss.
 
     Raises:

@@ -46,7 +46,12 @@ class Pipeline:
 
     @classmethod
     def process(
-        cls, images: Tensor, vectors: Tensor, generator: torch.Generator | None = None
+        cls,
+        images: Tensor,
+        vectors: Tensor,
+        generator: torch.Generator | None = None,
+        *,
+        standard: bool = True,
     ) -> Tensor:
         """Process images, each with parameters of its own.
 
@@ -54,6 +59,8 @@ class Pipeline:
             images: ``(B, 1, H, W)`` in [0, 1].
             vectors: ``(B, P)`` parameters in the order of the fields.
             generator: Source of noise, on the CPU; None takes torch's global one.
+            standard: Bring exposure and contrast to a standard first. Without it a crop of a film
+                comes out as it does in the whole.
 
         Returns:
             ``(B, 1, H, W)`` in [0, 1].
@@ -153,11 +160,17 @@ class LocalLaplacian(Pipeline):
 
     @classmethod
     def process(
-        cls, images: Tensor, vectors: Tensor, generator: torch.Generator | None = None
+        cls,
+        images: Tensor,
+        vectors: Tensor,
+        generator: torch.Generator | None = None,
+        *,
+        standard: bool = True,
     ) -> Tensor:
         """Process images, each with parameters of its own; see `Pipeline.process`."""
         detail, edges, fine, coarse, center, width, gamma = _columns(vectors)
-        bright = ranged((1.0 + 3.0 * images).log() / math.log(4.0))
+        bright = (1.0 + 3.0 * images).log() / math.log(4.0)
+        bright = ranged(bright) if standard else bright
         bands, low = _local_laplacian(bright, detail, edges)
         gains = [fine * (coarse / fine) ** (level / (_LEVELS - 1)) for level in range(_LEVELS)]
         for band, gain in zip(reversed(bands), reversed(gains), strict=True):
@@ -200,11 +213,16 @@ class UnsharpTone(Pipeline):
 
     @classmethod
     def process(
-        cls, images: Tensor, vectors: Tensor, generator: torch.Generator | None = None
+        cls,
+        images: Tensor,
+        vectors: Tensor,
+        generator: torch.Generator | None = None,
+        *,
+        standard: bool = True,
     ) -> Tensor:
         """Process images, each with parameters of its own; see `Pipeline.process`."""
         amount, local, radius, slope, middle, noise = _columns(vectors)
-        images = ranged(images)
+        images = ranged(images) if standard else images
         sharp = images + amount * (images - blurred(images, radius))
         wide = torch.full_like(radius, 12.0)
         mean = blurred(sharp, wide)

@@ -1,0 +1,215 @@
+"""Appearance: a random laboratory, scanner or camera for every image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from styleaug._checks import check_choice, check_probability
+from styleaug._draws import fold_in, generator_keys, id_keys, process_stream, uniforms
+from styleaug.appearance.effect import Effect
+from styleaug.appearance.kinds import EFFECTS, KINDS
+from styleaug.appearance.params import AppearanceParams
+from styleaug.images.batch import AnyImage, as_batch, from_content, to_content
+
+MAX_STRENGTH = 2.0
+"""Ranges may be drawn from up to twice as wide."""
+
+
+class Appearance(nn.Module):
+    """Change how images were made, and nothing of what is in them.
+
+    Every image gets a random laboratory, scanner, camera and file: stain, light, optics, sensor,
+    tone, sharpness, noise, compression, as far as they apply to its kind. No style image is needed
+    and no network; in front of `StyleTransfer` or alone it is an augmentation of its own.
+
+    Images are those of `StyleTransfer`: any layout and container, uint8, uint16 or floating point
+    in [0, 1], with 1, 3 or 4 channels, on any device.
+
+    Args:
+        kind: A name of `KINDS`, or several, of which every image draws one.
+        strength: How wide the ranges are: 0 changes nothing, 1 is what laboratories differ by. A
+            pair is a range that every image draws from evenly. At most 2.
+        p: Probability of every single effect.
+        seed: Draw from a stream of its own instead of PyTorch's generator. Ranks and loader
+            workers get streams of their own.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Source:
+        Of each effect, with its range: the modules of `styleaug.appearance`. Many appearances of
+        one image in training: Tellez et al., Med. Image Anal. 2019 (stain), Billot et al.,
+        SynthSeg, Med. Image Anal. 2023 (everything).
+
+    Example:
+        >>> import torch
+        >>> transform = Appearance("stained", strength=(0.0, 1.0), seed=0)
+        >>> images = torch.randint(0, 256, (4, 3, 64, 64), dtype=torch.uint8)
+        >>> params = transform.make_params(images)
+        >>> torch.equal(
+        ...     transform.apply_transform(images, params)[2:],
+        ...     transform.apply_transform(images[2:], params[2:]),
+        ... )
+        True
+    """
+
+    def __init__(
+        self,
+        kind: str | Sequence[str] = "stained",
+        *,
+        strength: float | tuple[float, float] = (0.0, 1.0),
+        p: float = 0.5,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.kinds = (kind,) if isinstance(kind, str) else tuple(kind)
+        for name in self.kinds or ("",):
+            check_choice("kind", name, KINDS)
+        self.strength = _check_strength(strength)
+        self.p = check_probability("p", p)
+        self.seed = seed
+        self._drawn = 0
+        names = {name for kind in self.kinds for name in KINDS[kind]}
+        self.effects = tuple(effect for name, effect in EFFECTS.items() if name in names)
+
+    def forward(
+        self,
+        image: AnyImage,
+        *,
+        generator: torch.Generator | None = None,
+        ids: Sequence[int | str] | None = None,
+    ) -> AnyImage:
+        """Draw params and apply them.
+
+        Args:
+            image: A batch or an image; see the class.
+            generator: Source of randomness, instead of ``seed`` or PyTorch's own.
+            ids: One id per image, instead of a generator: a sample then gets the same draw
+                whatever batch it comes in.
+
+        Returns:
+            What came in, changed: same kind, shape, data type and device.
+        """
+        batch, restore = as_batch(image)
+        params = self.draw_params(len(batch), generator, ids=ids)
+        return restore(_changed(batch, params))
+
+    def make_params(
+        self,
+        image: AnyImage,
+        generator: torch.Generator | None = None,
+        *,
+        ids: Sequence[int | str] | None = None,
+    ) -> AppearanceParams:
+        """Draw everything that is random about a call; arguments as in `forward`."""
+        return self.draw_params(len(as_batch(image)[0]), generator, ids=ids)
+
+    def draw_params(
+        self,
+        count: int,
+        generator: torch.Generator | None = None,
+        *,
+        ids: Sequence[int | str] | None = None,
+    ) -> AppearanceParams:
+        """Draw params for ``count`` images that are not at hand; arguments as in `forward`."""
+        columns = [2, *(1 + len(effect.parameters) for effect in self.effects)]
+        drawn = self._uniforms(count, sum(columns), generator, ids)
+        first, *rest = drawn.split(columns, dim=1)
+        kind = (first[:, 0] * len(self.kinds)).long()
+        low, high = self.strength
+        strength = low + (high - low) * first[:, 1]
+        values = {}
+        for effect, own in zip(self.effects, rest, strict=True):
+            has = torch.tensor([effect.name in KINDS[name] for name in self.kinds])[kind]
+            values[effect.name] = _draw(effect, own, strength, has & (own[:, 0] < self.p))
+        return AppearanceParams(values)
+
+    def apply_transform(self, image: AnyImage, params: AppearanceParams) -> AnyImage:
+        """Apply params that were drawn before; nothing is random here.
+
+        Args:
+            image: A batch or an image; see the class.
+            params: What `make_params` returned, one row per image.
+
+        Returns:
+            What came in, changed.
+
+        Raises:
+            ValueError: If the params are for another number of images.
+        """
+        batch, restore = as_batch(image)
+        if len(params) != len(batch):
+            raise ValueError(f"params must hold {len(batch)} images, got {len(params)}.")
+        return restore(_changed(batch, params))
+
+    def extra_repr(self) -> str:
+        """Return the settings for ``repr``."""
+        return f"{', '.join(map(repr, self.kinds))}, strength={self.strength}, p={self.p}"
+
+    def _uniforms(
+        self,
+        count: int,
+        columns: int,
+        generator: torch.Generator | None,
+        ids: Sequence[int | str] | None,
+    ) -> Tensor:
+        if ids is not None:
+            if len(ids) != count:
+                raise ValueError(f"ids must hold one id per image ({count}), got {len(ids)}.")
+            return uniforms(id_keys(self.seed or 0, ids), columns)
+        if generator is not None:
+            return uniforms(generator_keys(count, generator), columns)
+        if self.seed is None:
+            return uniforms(fold_in(generator_keys(count, None), process_stream()), columns)
+        first, self._drawn = self._drawn, self._drawn + count
+        keys = id_keys(self.seed, range(first, first + count))
+        return uniforms(fold_in(keys, process_stream()), columns)
+
+
+@torch.no_grad()
+def change_appearance(content: Tensor, params: AppearanceParams) -> Tensor:
+    """Apply params to what was checked before.
+
+    Args:
+        content: float32 ``(B, 3, H, W)`` RGB in [0, 1].
+        params: B rows.
+
+    Returns:
+        ``(B, 3, H, W)`` in [0, 1]; a copy.
+    """
+    out = content.clone()
+    for name in (name for name in EFFECTS if name in params.values):
+        effect, values = EFFECTS[name], params.tensor(name)
+        rows = (values != torch.tensor(effect.neutral)).any(dim=1).nonzero().flatten()
+        if len(rows):
+            rows, some = rows.to(content.device), values[rows].to(content.device)
+            out[rows] = effect.apply(out[rows], some).clamp_(0.0, 1.0)
+    return out
+
+
+def _changed(batch: Tensor, params: AppearanceParams) -> Tensor:
+    return from_content(change_appearance(to_content(batch), params), batch)
+
+
+def _draw(
+    effect: Effect, drawn: Tensor, strength: Tensor, on: Tensor
+) -> tuple[tuple[float, ...], ...]:
+    """Return the values of an effect, neutral where it is off."""
+    columns = []
+    for parameter, place in zip(effect.parameters, drawn[:, 1:].unbind(dim=1), strict=True):
+        value = parameter.at(place, strength)
+        columns.append(torch.where(on, value, torch.full_like(value, parameter.neutral)))
+    return tuple(map(tuple, torch.stack(columns, dim=1).tolist()))
+
+
+def _check_strength(strength: float | tuple[float, float]) -> tuple[float, float]:
+    pair = tuple(strength) if isinstance(strength, Sequence) else (strength, strength)
+    if len(pair) != 2 or not 0.0 <= pair[0] <= pair[1] <= MAX_STRENGTH:
+        raise ValueError(
+            f"strength must be a number in [0, {MAX_STRENGTH}] or a (low, high) pair of them, "
+            f"got {strength!r}."
+        )
+    return float(pair[0]), float(pair[1])

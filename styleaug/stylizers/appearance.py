@@ -1,0 +1,116 @@
+"""appearance: pictures as others were made, trained by ``styleaug train appearance``."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from styleaug.stylizers.appearance_network import AppearanceNetwork
+from styleaug.stylizers.base import Maps, Precision, Stylizer
+from styleaug.weights import Weights, load_network, locate_weights, read_state_dict
+
+PACKAGED = (
+    Weights(
+        "medical",
+        "appearance.safetensors",
+        "CC BY 4.0",
+        "stained tissue, blood smears, skin, fundus, chest X-rays, CT, fluorescence, photographs",
+        sha256="f53aa00a4ba62c71dd21a72b171c78b750f382ff72f2f1007da78f82026968ef",
+        size=766006,
+    ),
+)
+"""The weights that ship with the package; their card lies beside them in ``data``."""
+
+
+class AppearanceTransfer(Stylizer):
+    """One map of colours and three gains of detail for the whole image, as a small network says.
+
+    The style is a code of how a picture was made: stain, light, sensor, tone, sharpness. What the
+    picture shows, and how much of it, is left out, as far as the network has learned that: a tile
+    that is half glass and one that is full of nuclei have nearly one code if one scanner made
+    both, and glass stays glass. A bank holds 97 numbers per style and no image; their distances
+    are distances of appearance, see `describe`.
+
+    Equal colours in equal surroundings come out equal wherever they are, so there are no tiles, no
+    seams and no clouds, and images of any size go through in strips. ``alpha`` blends the images.
+    An image in its own style stays as it is; grey in a grey style stays grey exactly.
+
+    Args:
+        weights: "medical", which ships with the package, or a file written by
+            ``styleaug train appearance``.
+        precision: Has no effect: what is computed at full resolution is float32 always.
+        max_batch: Most images at once.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the weights do not fit.
+
+    Source:
+        This package; see `AppearanceNetwork`, and `AppearanceRecipe` for what it learns from.
+
+    Example:
+        >>> import torch
+        >>> stylizer = AppearanceTransfer()
+        >>> code = stylizer.encode_style(torch.rand(1, 3, 64, 64))
+        >>> stylizer.stylize(torch.rand(2, 3, 50, 70), code).shape
+        torch.Size([2, 3, 50, 70])
+    """
+
+    name = "appearance"
+    least_side = 9
+
+    def __init__(
+        self,
+        *,
+        weights: str | Path = "medical",
+        precision: Precision = "auto",
+        max_batch: int | None = None,
+    ) -> None:
+        super().__init__(precision=precision, max_batch=max_batch)
+        self.network, path = AppearanceNetwork(), locate_weights(weights, PACKAGED).path
+        self.weights_id = load_network(self.network, read_state_dict(path), origin=str(path))
+
+    @torch.no_grad()
+    def describe(self, images: Tensor) -> Tensor:
+        """Return the codes of images: how they were made.
+
+        Their Euclidean distance is that of appearances; give this as ``describe`` to
+        `StyleBank.from_images` and to `StyleTTA`.
+
+        Args:
+            images: float ``(B, 3, H, W)`` in [0, 1].
+
+        Returns:
+            ``(B, 96)`` of unit root mean square.
+
+        Example:
+            >>> AppearanceTransfer().describe(torch.rand(2, 3, 64, 64)).shape
+            torch.Size([2, 96])
+        """
+        code: Tensor = self.network.encoder(images.float())
+        return code
+
+    def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
+        return {"appearance": self.network.encoder(style), "grey": _is_grey(style).float()}
+
+    def _stylize(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
+        stylized = self.network(content, maps["appearance"])
+        grey = ((maps["grey"] > 0.999) & _is_grey(content)).view(-1, 1, 1, 1)
+        stylized = torch.where(grey, stylized.mean(dim=1, keepdim=True), stylized)
+        return content.lerp(stylized, alpha.view(-1, 1, 1, 1))
+
+    def _numeric_context(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+        return torch.autocast(device.type, enabled=False)
+
+
+def _is_grey(image: Tensor) -> Tensor:
+    """Return which images ``(B, 3, H, W)`` have three equal channels."""
+    return (image.amax(dim=1) - image.amin(dim=1)).flatten(1).amax(dim=1) < _GREY
+
+
+_GREY = 1e-4
+"""Largest difference of channels that is called grey."""

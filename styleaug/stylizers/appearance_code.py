@@ -1,0 +1,152 @@
+"""The code of an appearance: a vector that says how a picture was made, not what is in it."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+CODE = 96
+"""Numbers of a code."""
+
+_THUMBNAIL = 48
+_GRID = 36
+_DISTANCES = (1, 2, 4)
+_QUANTILES = (0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
+
+
+class AppearanceEncoder(nn.Module):
+    """Images of any size to codes ``(B, 96)`` of unit root mean square.
+
+    Three looks at the image: a thumbnail, for what is where; 36 x 36 pixels on a grid with the
+    differences from their neighbours 1, 2 and 4 pixels away at full resolution, for colours and
+    sharpness; and quantiles and moments of those pixels. The first two are pooled by attention
+    into a few classes (glass, nuclei, ...), whose values do not depend on how much there is of
+    each. Trained such that two crops of one appearance get one code.
+
+    Source:
+        Attention over classes of pixels: Lee et al., Set Transformer, ICML 2019 (pooling by seeds).
+
+    Example:
+        >>> AppearanceEncoder()(torch.rand(2, 3, 50, 300)).shape
+        torch.Size([2, 96])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (6, 24, 40, 64, 64)
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(a, b, 3, stride=1 if index == 2 else 2, padding=1)
+            for index, (a, b) in enumerate(itertools.pairwise(widths))
+        )
+        self.places = ClassPooling(64, classes=4, values=48)
+        self.pixel = nn.Sequential(nn.Linear(9, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU())
+        self.pixels = ClassPooling(32, classes=8, values=32)
+        self.classes = nn.Linear(32, 8)
+        numbers = 4 * 48 + 8 * 32 + 2 * 8 * 9 + 3 * len(_QUANTILES) + 9 + 6
+        self.out = nn.Sequential(nn.Linear(numbers, 192), nn.ReLU(), nn.Linear(192, CODE))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the codes of images ``(B, 3, H, W)`` in [0, 1], sides >= 9."""
+        looks = torch.cat([self._thumbnail(images), self._pixels(images)], dim=1)
+        return F.layer_norm(self.out(looks), (CODE,))
+
+    def _thumbnail(self, images: Tensor) -> Tensor:
+        small = F.interpolate(images, (_THUMBNAIL, _THUMBNAIL), mode="area")
+        maps = torch.cat([small - 0.5, _density(small)], dim=1)
+        for convolution in self.convolutions:
+            maps = F.relu(convolution(maps))
+        pooled: Tensor = self.places(maps.flatten(2).transpose(1, 2))
+        return pooled.flatten(1)
+
+    def _pixels(self, images: Tensor) -> Tensor:
+        colors, details = sample_pixels(images)
+        known = torch.cat([colors - 0.5, _density(colors), _compressed(details)], dim=1)
+        rows = known.transpose(1, 2)
+        hidden = self.pixel(rows)
+        share = self.classes(hidden).transpose(1, 2).softmax(dim=2)
+        mean = share @ rows
+        spread = (share @ rows.square() - mean.square()).clamp_min(1e-6).sqrt()
+        ordered = colors.sort(dim=2).values
+        places = [round(q * (colors.shape[2] - 1)) for q in _QUANTILES]
+        centre = colors.mean(dim=2, keepdim=True)
+        covariance = (colors - centre) @ (colors - centre).transpose(1, 2) / colors.shape[2]
+        pairs = covariance.flatten(1)[:, [0, 1, 2, 4, 5, 8]]
+        detail = (details.mean(dim=2) + 1e-3).log()
+        strong = (details.square().mean(dim=2).sqrt() + 1e-3).log()
+        return torch.cat(
+            [
+                *(self.pixels(hidden).flatten(1), mean.flatten(1), spread.flatten(1)),
+                *(ordered[:, :, places].flatten(1) - 0.5, centre.flatten(1) - 0.5, 10.0 * pairs),
+                *(0.5 * detail, 0.5 * strong),
+            ],
+            dim=1,
+        )
+
+
+class ClassPooling(nn.Module):
+    """Values of rows, averaged within classes that attention forms.
+
+    Args:
+        width: Numbers of a row.
+        classes: How many classes.
+        values: Numbers that are averaged.
+
+    Example:
+        >>> ClassPooling(8, classes=2, values=5)(torch.rand(1, 100, 8)).shape
+        torch.Size([1, 2, 5])
+    """
+
+    def __init__(self, width: int, *, classes: int, values: int) -> None:
+        super().__init__()
+        self.share, self.value = nn.Linear(width, classes), nn.Linear(width, values)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return ``(B, classes, values)`` of rows ``(B, N, width)``."""
+        pooled: Tensor = self.share(rows).transpose(1, 2).softmax(dim=2) @ self.value(rows)
+        return pooled
+
+
+def sample_pixels(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return colours and details of the pixels on a grid, at full resolution.
+
+    Args:
+        images: ``(B, 3, H, W)``, sides >= 9.
+
+    Returns:
+        Colours ``(B, 3, N)``, and ``(B, 3, N)`` of how far their grey is from the mean of the
+        neighbours 1, 2 and 4 pixels away, along and across.
+    """
+    height, width = images.shape[2:]
+    pixels = images.flatten(2).index_select(2, _grid(height, width, images.device))
+    colors, *beside = pixels.unflatten(2, (1 + 4 * len(_DISTANCES), -1)).unbind(dim=2)
+    grey, around = colors.mean(dim=1), torch.stack(beside, dim=1).mean(dim=2)
+    details = []
+    for index in range(len(_DISTANCES)):
+        left, right, over, under = around[:, 4 * index : 4 * index + 4].unbind(dim=1)
+        across, down = (grey - (left + right) / 2.0).abs(), (grey - (over + under) / 2.0).abs()
+        details.append((across + down) / 2.0)
+    return colors, torch.stack(details, dim=1)
+
+
+def _grid(height: int, width: int, device: torch.device) -> Tensor:
+    """Return the numbers of the grid's pixels, then those of their neighbours, four a distance."""
+    farthest = max(_DISTANCES)
+    steps = torch.arange(_GRID, device=device)
+    rows, cols = (
+        farthest + steps * (side - 1 - 2 * farthest) // (_GRID - 1) for side in (height, width)
+    )
+    places = (rows[:, None] * width + cols).flatten()
+    beside = [places + step for d in _DISTANCES for step in (-d, d, -d * width, d * width)]
+    return torch.cat([places, *beside])
+
+
+def _density(images: Tensor) -> Tensor:
+    return -images.clamp_min(1.0 / 255.0).log() / 3.0 - 0.3
+
+
+def _compressed(details: Tensor) -> Tensor:
+    """Return details on a scale on which faint ones differ, too."""
+    return (details + 1e-3).log() / 3.0 + 1.5

@@ -1,0 +1,228 @@
+"""The recipe of "appearance": pairs with a known answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from styleaug._checks import check_probability
+from styleaug._records import check_fields
+from styleaug.appearance import EFFECTS, Appearance, change_appearance
+from styleaug.appearance.transform import MAX_STRENGTH
+from styleaug.features import FeatureExtractor
+from styleaug.stylizers.appearance import PACKAGED
+from styleaug.stylizers.appearance_network import AppearanceNetwork
+from styleaug.training.composition import is_grey, paste_empty, shuffle_blocks, vary_thickness
+from styleaug.training.config import TrainConfig
+from styleaug.training.losses import (
+    color_moments_loss,
+    edge_loss,
+    range_loss,
+    relative_style_loss,
+)
+from styleaug.training.recipes.base import Phase, Recipe
+from styleaug.weights import Weights
+
+LAYERS = ("relu1_2", "relu2_2", "relu3_1", "relu3_4")
+SCALES = (105.0, 106.0, 131.0, 478.0)
+"""Mean activations of the VGG-19 with Caffe's scale on a photograph; the maps come to unit size."""
+
+_COLOR = ("stained", "stained", "dermoscopy", "photograph")
+_GREY = ("fluorescence", "xray", "ct")
+_UNREPEATABLE = tuple(name for name, effect in EFFECTS.items() if not effect.reproducible)
+
+
+@dataclass(frozen=True)
+class AppearanceOptions:
+    """Options of `AppearanceRecipe`.
+
+    Attributes:
+        strength: Widest strength of the appearances.
+        foreign: Share of the pairs whose style comes from another image of the batch, so that
+            there is no answer.
+        thickness: Deviation of the density that contents are varied by, which styles do not show.
+        empty: Share of the images that are half covered by empty glass, or by black.
+        shuffled: Share of the styles whose blocks change places.
+        itself: Share of the styles that are the content's own crop, in the other appearance.
+
+    Raises:
+        ValueError: If an option is of another type or out of range.
+    """
+
+    strength: float = 1.2
+    foreign: float = 0.125
+    thickness: float = 0.2
+    empty: float = 0.2
+    shuffled: float = 0.1
+    itself: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        for name in ("foreign", "empty", "shuffled", "itself"):
+            check_probability(name, getattr(self, name))
+        if not 0.0 <= self.strength <= MAX_STRENGTH:
+            raise ValueError(f"strength must be in [0, {MAX_STRENGTH}], got {self.strength}.")
+        if self.thickness < 0.0:
+            raise ValueError(f"thickness must be at least 0, got {self.thickness}.")
+
+
+class AppearanceRecipe(Recipe):
+    """One picture in two appearances, and another part of it to say which.
+
+    A pair of the loader shows two things that were made alike: two crops of an image, or of two
+    images of one group (a slide, a patient). With two random appearances F and G of
+    `styleaug.appearance`, the content is F(one), the style G(other), and what should come out is
+    G(one), which is known. So the network is told nothing by what the style shows, and only by how
+    it was made.
+
+    Losses: ``truth`` (mean absolute, and root mean square error of each image), ``slope`` (of the
+    differences of neighbouring pixels), ``code`` (which crops have one appearance), and for the
+    share ``foreign`` of the pairs, whose style comes from another image of the batch so that there
+    is no answer, ``color`` (moments of R, G, B), ``style`` (VGG statistics, as a share of the
+    content's distance), ``edges`` (their correlation at four scales) and ``range`` (edges beyond
+    black and white).
+
+    Options: `AppearanceOptions`.
+
+    Source:
+        Pairs of one image under two filters: Ke et al., Neural Preset, CVPR 2023. Styles from
+        another crop, and appearances beyond colour, are ours.
+    """
+
+    alike: ClassVar[bool] = True
+    default_weights: ClassVar[Mapping[str, float]] = {
+        "truth": 1.0,
+        "slope": 0.5,
+        "code": 0.03,
+        "color": 0.5,
+        "style": 0.0,
+        "edges": 0.5,
+        "range": 1.0,
+    }
+    options_type = AppearanceOptions
+    published: ClassVar[Sequence[Weights]] = PACKAGED
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__(config)
+        self.network = AppearanceNetwork()
+        strength = (0.0, self.options.strength)
+        self._appearances = {
+            False: Appearance(_COLOR, strength=strength),
+            True: Appearance(_GREY, strength=strength),
+        }
+        # a list hides the frozen backbone from the parameters and checkpoints of the run
+        self._features: list[FeatureExtractor] = []
+        if self.loss_weights["style"] and self.options.foreign:
+            features = FeatureExtractor(
+                "vgg19", LAYERS, weights=config.features or "default", scale=SCALES
+            )
+            self._features.append(features.to(memory_format=torch.channels_last))
+
+    def generator(self) -> nn.Module:
+        """Return the network."""
+        return self.network
+
+    def forward(self, content: Tensor, style: Tensor, phase: Phase) -> dict[str, Tensor]:
+        """Return the losses of a batch of pairs ``(B, 3, H, W)`` that were made alike."""
+        with torch.no_grad():
+            # maps of colours are read channel by channel, whatever the loader gives
+            content, style = content.float().contiguous(), style.float().contiguous()
+            content, style, truth = self.make_pairs(content, style)
+        count = len(content)
+        own, code, true_code = self.network.encoder(torch.cat([content, style, truth])).chunk(3)
+        known = count - round(self.options.foreign * count)
+        wanted = torch.cat([code[:known], code.roll(1, dims=0)[known:]])
+        output = self.network.painted(content, own, wanted)
+        losses = truth_losses(output[:known], truth[:known])
+        losses["code"] = code_loss(code, true_code, own)
+        if known < count:
+            styles = style.roll(1, dims=0)[known:]
+            losses |= self._foreign(output[known:], content[known:], styles)
+        return losses
+
+    def make_pairs(self, content: Tensor, style: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return contents, styles and answers of two crops that were made alike.
+
+        Noise, compression and uneven light are in contents and styles, not in the answers: no map
+        of colours can repeat them.
+        """
+        content = vary_thickness(content, self.options.thickness)
+        content = paste_empty(content, self.options.empty)
+        style = paste_empty(style, self.options.empty)
+        drawn = torch.rand(len(style), 1, 1, 1, device=style.device)
+        style = torch.where(drawn < self.options.itself, content, style)
+        made = [torch.empty_like(content) for _ in range(3)]
+        grey = is_grey(content) & is_grey(style)
+        # a fifth of the grey images is coloured all the same: a stain on a grey micrograph
+        grey &= torch.rand(len(grey), device=grey.device) > 0.2
+        for kind, appearance in self._appearances.items():
+            rows = (grey == kind).nonzero().flatten()
+            if len(rows):
+                first, second = (appearance.draw_params(len(rows)) for _ in range(2))
+                made[0][rows] = change_appearance(content[rows], first)
+                made[1][rows] = change_appearance(style[rows], second)
+                made[2][rows] = change_appearance(content[rows], second.without(*_UNREPEATABLE))
+        return made[0], shuffle_blocks(made[1], self.options.shuffled), made[2]
+
+    def preview(self, content: Tensor, style: Tensor) -> Tensor:
+        """Return stylized images to look at."""
+        painted: Tensor = self.network(content, self.network.encoder(style))
+        return painted.float().clamp(0.0, 1.0)
+
+    def _foreign(self, output: Tensor, content: Tensor, style: Tensor) -> dict[str, Tensor]:
+        """Return the losses of pairs without an answer."""
+        seen = output.float().clamp(0.0, 1.0)
+        losses = {
+            "color": color_moments_loss(seen, style),
+            "edges": edge_loss(seen, content),
+            "range": range_loss(output.float(), content),
+        }
+        if self._features:
+            extractor = self._features[0].to(content.device)
+            with torch.no_grad():
+                before, wanted = (
+                    [m.float() for m in extractor(images)] for images in (content, style)
+                )
+            maps = [m.float() for m in extractor(seen)]
+            losses["style"] = relative_style_loss(maps, before, wanted)
+        return losses
+
+
+def truth_losses(output: Tensor, truth: Tensor) -> dict[str, Tensor]:
+    """Return how far outputs are from the known answers, and their slopes from the answers'.
+
+    Example:
+        >>> images = torch.rand(2, 3, 8, 8)
+        >>> truth_losses(images, images)["slope"].item()
+        0.0
+    """
+    error = output - truth
+    root = (error.square().flatten(1).mean(dim=1) + 1e-6).sqrt().mean()
+    slopes = (error.diff(dim=2), error.diff(dim=3))
+    return {
+        "truth": error.abs().mean() + root,
+        "slope": slopes[0].abs().mean() + slopes[1].abs().mean(),
+    }
+
+
+def code_loss(code: Tensor, same: Tensor, other: Tensor, *, temperature: float = 0.1) -> Tensor:
+    """Return how hard it is to find the two codes of one appearance among all of a batch.
+
+    Args:
+        code: ``(B, K)`` codes of the styles.
+        same: ``(B, K)`` codes of other pictures in the same appearances.
+        other: ``(B, K)`` codes of those pictures in other appearances.
+        temperature: That the cosines are divided by.
+    """
+    count = len(code)
+    places = torch.arange(count, device=code.device)
+    embeddings = F.normalize(torch.cat([code, same, other]).float(), dim=1)
+    similarity = embeddings @ embeddings.T / temperature
+    itself = torch.eye(3 * count, dtype=torch.bool, device=code.device)
+    similarity = similarity.masked_fill(itself, float("-inf"))[: 2 * count]
+    return F.cross_entropy(similarity, torch.cat([count + places, places]))

@@ -1,0 +1,219 @@
+"""The stylizer "appearance": a map of colours and gains of detail, the same in every place."""
+
+import pytest
+import torch
+
+from styleaug import create_stylizer
+from styleaug.appearance import Appearance, change_appearance
+from styleaug.functional import edge_correlation
+from styleaug.images.batch import as_batch, to_content
+from styleaug.images.files import read_image
+from styleaug.samples import sample_images
+from styleaug.stylizers.appearance_code import AppearanceEncoder, sample_pixels
+from styleaug.stylizers.appearance_network import AppearanceNetwork, map_colors, paint
+from styleaug.stylizers.detail import REACH, amplify_detail, bordered
+from styleaug.training.composition import shuffle_blocks
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    network = AppearanceNetwork().eval().requires_grad_(False)
+    torch.nn.init.normal_(network.predictor[-1].weight, std=0.05)
+    return network
+
+
+@pytest.fixture
+def smooth():
+    torch.manual_seed(1)
+    coarse = torch.rand(2, 3, 12, 12)
+    return torch.nn.functional.interpolate(coarse, (90, 110), mode="bicubic").clamp(0, 1)
+
+
+def _codes(network, count, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return network.encoder(torch.rand(count, 3, 64, 64, generator=generator))
+
+
+def test_equal_colours_in_equal_surroundings_come_out_equal(network, smooth):
+    code = _codes(network, 2, 0)
+    mapping = network.mapping(_codes(network, 2, 1), code)
+    rolled = paint(smooth.roll((13, 29), dims=(2, 3)), *mapping)
+    again = paint(smooth, *mapping).roll((13, 29), dims=(2, 3))
+    inner = (slice(None), slice(None), slice(13 + REACH, -REACH), slice(29 + REACH, -REACH))
+    assert torch.allclose(rolled[inner], again[inner], atol=1e-5)
+
+
+def test_strips_are_seamless(network, smooth, monkeypatch):
+    mapping = network.mapping(_codes(network, 2, 1), _codes(network, 2, 0))
+    whole = map_colors(amplify_detail(bordered(smooth), mapping[0]), *mapping[1:])
+    for pixels in (110 * 8, 110 * 31, 110 * 1000):
+        monkeypatch.setattr("styleaug.stylizers.appearance_network._PIXELS", pixels)
+        assert torch.allclose(paint(smooth, *mapping), whole, atol=1e-5)
+
+
+def test_an_image_in_its_own_code_stays(network, smooth):
+    own = network.encoder(smooth)
+    assert torch.allclose(network.painted(smooth, own, own), smooth, atol=1e-5)
+
+
+def test_the_map_is_an_affine_one_and_ramps():
+    torch.manual_seed(2)
+    image = torch.rand(1, 3, 5, 6)
+    affine, ramps, added = torch.rand(1, 3, 4), torch.randn(1, 12, 4), torch.randn(1, 3, 12)
+    out = map_colors(image, affine, ramps, added)
+    color = torch.cat([image[0, :, 2, 3] - 0.5, torch.ones(1)])
+    expected = 0.5 + affine[0] @ color + added[0] @ (ramps[0] @ color).clamp_min(0)
+    assert torch.allclose(out[0, :, 2, 3], expected, atol=1e-5)
+
+
+def test_bands_sum_to_the_image_and_gains_scale_them(smooth):
+    double, without = torch.full((2, 3), 2.0), torch.zeros(2, 3)
+    low = amplify_detail(bordered(smooth), without)
+    assert torch.allclose(
+        amplify_detail(bordered(smooth), double) - low, 2 * (smooth - low), atol=1e-5
+    )
+    assert edge_correlation(low, smooth).min() > 0.3
+    assert low.diff(dim=3).abs().mean() < smooth.diff(dim=3).abs().mean()
+
+
+def test_each_gain_is_of_its_own_scale():
+    across = torch.arange(128.0)
+    for period, band in ((2.5, 0), (6.0, 1), (12.0, 2)):
+        wave = 0.5 + 0.3 * torch.sin(2 * torch.pi * across / period)
+        image = wave.expand(1, 3, 128, 128)
+        kept = []
+        for index in range(3):
+            gains = torch.ones(1, 3)
+            gains[:, index] = 0.0
+            kept.append(amplify_detail(bordered(image), gains).std().item())
+        assert kept.index(min(kept)) == band
+
+
+def test_details_are_differences_from_neighbours():
+    image = torch.zeros(1, 3, 80, 80)
+    image[..., 40:] = 1.0
+    colors, details = sample_pixels(image)
+    assert colors.unique().tolist() == [0.0, 1.0]
+    flat = details[0].amax(dim=0) == 0
+    assert 0.8 < flat.float().mean() < 1.0
+    assert details.max().item() == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("shape", [(9, 9), (32, 500), (1000, 40), (48, 48)])
+def test_codes_of_any_size_have_unit_root_mean_square(shape):
+    code = AppearanceEncoder().eval()(torch.rand(2, 3, *shape))
+    assert torch.allclose(code.square().mean(dim=1), torch.ones(2), atol=1e-2)
+
+
+def test_every_parameter_takes_part():
+    torch.manual_seed(0)
+    network = AppearanceNetwork()
+    torch.nn.init.normal_(network.predictor[-1].weight, std=0.05)
+    images = torch.rand(2, 3, 64, 64)
+    network(images, network.encoder(torch.rand(2, 3, 64, 64))).square().mean().backward()
+    idle = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum()]
+    # what is the same in both predictions cancels out
+    assert idle in ([], ["predictor.4.bias"])
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return create_stylizer("appearance")
+
+
+@pytest.fixture(scope="module")
+def samples():
+    """Sample images of 160 pixels by name, ``(1, 3, 160, 160)`` in [0, 1]."""
+    found = {}
+    for path in sample_images():
+        image = to_content(as_batch(read_image(path).pixels)[0])
+        side = min(image.shape[2:])
+        found[path.stem] = torch.nn.functional.interpolate(
+            image[..., :side, :side], (160, 160), mode="bilinear", antialias=True
+        ).clamp(0, 1)
+    return found
+
+
+def _half_empty(image):
+    """The right half is empty glass, behind a soft border."""
+    width = image.shape[3]
+    glass = torch.tensor([0.945, 0.935, 0.945]).view(1, 3, 1, 1)
+    across = torch.sigmoid((torch.arange(width) - width / 2) / 2.0)
+    return image * (1 - across) + glass * across
+
+
+def _empty(stylizer, content, style):
+    """The colour of empty glass beside the content, in a style that shows none."""
+    out = stylizer.stylize(_half_empty(content), stylizer.encode_style(style))
+    return out[..., 100:].mean(dim=(0, 2, 3))
+
+
+def test_glass_stays_glass(trained, samples):
+    """A style without glass in it makes no stain of the content's glass."""
+    stained = [image for name, image in samples.items() if name.startswith("nuclei")]
+    colors, errors = create_stylizer("mkl"), {"appearance": 0.0, "mkl": 0.0}
+    for content in stained:
+        own = _empty(trained, content, content)
+        assert own.min() > 0.9
+        assert own.max() - own.min() < 0.03
+        for style in stained:
+            errors["appearance"] += (_empty(trained, content, style) - 0.94).abs().mean().item()
+            errors["mkl"] += (_empty(colors, content, style) - 0.94).abs().mean().item()
+    assert errors["appearance"] < 0.4 * errors["mkl"]
+
+
+def test_other_places_of_blocks_change_the_code_less_than_another_appearance(trained, samples):
+    vary = Appearance("photograph", strength=1.0, p=0.5, seed=0)
+    inside, across = [], []
+    for image in samples.values():
+        code = trained.describe(image)
+        inside.append((trained.describe(shuffle_blocks(image, 1.0)) - code).norm())
+        across.append((trained.describe(vary(image)) - code).norm())
+    assert sum(inside) < 0.6 * sum(across)
+
+
+def test_nothing_with_detail_is_cut_off(trained, samples):
+    for content in samples.values():
+        for style in samples.values():
+            out = trained.stylize(content, trained.encode_style(style))
+            inner = (content > 0.02) & (content < 0.98)
+            assert ((out[inner] <= 0) | (out[inner] >= 1)).float().mean() < 0.05
+
+
+def test_grey_stays_grey_and_own_style_stays(trained, samples):
+    grey = torch.rand(2, 1, 64, 64).expand(-1, 3, -1, -1)
+    output = trained.stylize(grey, trained.encode_style(grey.flip(0)))
+    assert (output - output[:, :1]).abs().max() == 0
+    for image in samples.values():
+        assert torch.allclose(trained.stylize(image, trained.encode_style(image)), image, atol=1e-4)
+
+
+def test_light_stays_light(trained, samples):
+    """A dark and a light patch are never swapped by a style of the same kind of image."""
+    for content in samples.values():
+        for style in samples.values():
+            out = trained.stylize(content, trained.encode_style(style))
+            a, b = content.mean(dim=1).flatten(), out.mean(dim=1).flatten()
+            assert torch.corrcoef(torch.stack([a, b]))[0, 1] > 0.8
+
+
+def test_it_is_nearer_to_a_known_answer_than_doing_nothing_and_than_colour_statistics(
+    trained, samples
+):
+    """The left half in another appearance, told by the right half with glass in it."""
+    vary = Appearance("stained", strength=0.7, p=0.7, seed=5)
+    colors = create_stylizer("mkl")
+    errors = {"nothing": 0.0, "appearance": 0.0, "mkl": 0.0}
+    for image in samples.values():
+        content, other = image[..., :80], _half_empty(image[..., 80:])
+        params = vary.draw_params(1).without("noise", "jpeg", "illumination")
+        style, truth = change_appearance(other, params), change_appearance(content, params)
+        painted = {
+            "nothing": content,
+            "appearance": trained.stylize(content, trained.encode_style(style)),
+            "mkl": colors.stylize(content, colors.encode_style(style)),
+        }
+        for name, output in painted.items():
+            errors[name] += (output - truth).square().mean().sqrt().item()
+    assert errors["appearance"] < 0.8 * min(errors["nothing"], errors["mkl"])
