@@ -56,7 +56,9 @@ def back_from_unit(values: Tensor, unit: Tensor, window: Window) -> Callable[[Te
         if not values.is_floating_point():
             out = out.round_()
         changed = inside & (painted != unit)
-        return torch.where(changed, out.to(values.dtype), values)
+        raw = torch.int16 if values.dtype == torch.uint16 else values.dtype  # where() of torch 2.6
+        new, old = (tensor.view(raw) for tensor in (out.to(values.dtype), values))
+        return torch.where(changed, new, old).view(values.dtype)
 
     return back
 

@@ -22,13 +22,15 @@ def bank(photos):
 
 @pytest.fixture
 def sample():
+    points = getattr(tv_tensors, "KeyPoints", tv_tensors.Mask)  # since torchvision 0.23
+    sized = {"canvas_size": (40, 44)} if points is not tv_tensors.Mask else {}
     return {
         "mask": tv_tensors.Mask(torch.randint(0, 2, (40, 44))),
         "image": tv_tensors.Image(torch.rand(3, 40, 44)),
         "boxes": tv_tensors.BoundingBoxes(
             torch.tensor([[1, 2, 3, 4]]), format="XYXY", canvas_size=(40, 44)
         ),
-        "points": tv_tensors.KeyPoints(torch.rand(2, 2), canvas_size=(40, 44)),
+        "points": points(torch.rand(2, 2), **sized),
         "scores": torch.rand(3, 40, 44),
         "label": 3,
     }
