@@ -31,7 +31,7 @@ from torch import Tensor
 from torchstain.torch.normalizers.macenko import TorchMacenkoNormalizer
 from torchstain.torch.normalizers.reinhard import TorchReinhardNormalizer
 
-from benchmarks.answers import Case, made_cases, registered_cases
+from benchmarks.answers import SIDE, Case, made_cases, registered_cases
 from benchmarks.record import write_record
 from styleaug import create_stylizer
 from styleaug.functional import edge_correlation, ssim
@@ -69,10 +69,10 @@ def main() -> None:
         print(group)
         for name, figures in table.items():
             print(f"  {name:12s}", json.dumps(figures))
-    if options.sheets:
-        write_sheets(options.sheets, cases, rows, painters)
     if options.name:
         print(write_record(options.name, results))
+    if options.sheets:
+        write_sheets(options.sheets, cases, rows, painters)
 
 
 def own_painters(names: tuple[str, ...], weights: str | None) -> dict[str, Painter]:
@@ -246,8 +246,7 @@ def write_sheets(
                 painters[name](case.content, case.style) for name in SHOWN if name in painters
             ]
             views = [case.content, case.style, case.truth, *painted]
-            size = tuple(case.content.shape[2:])
-            lines.append(torch.cat([F.interpolate(v, size) for v in views], dim=3))
+            lines.append(torch.cat([F.interpolate(v, (SIDE, SIDE)) for v in views], dim=3))
         sheet = torch.cat(lines, dim=2)[0].clamp(0, 1).mul(255).round().byte()
         path = folder / f"{kind.replace(', ', '-').replace(' ', '-')}.png"
         _save(sheet, path)
