@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 
+from styleaug._checks import check_choice
 from styleaug._draws import process_stream
+from styleaug.images.volume import CHANNEL_MODES, ChannelMode
 from styleaug.params import StyleParams
+from styleaug.styles import BatchStyles
 from styleaug.transform import StyleTransfer
+
+_PROBABILITY = {"albumentations": "p", "monai": "prob"}
 
 
 def draw_from(core: StyleTransfer, integer: int, count: int = 1) -> StyleParams:
@@ -33,6 +40,44 @@ def check_worker(device: torch.device | None) -> None:
             "whole batches on the device after the loader "
             "(styleaug.adapters.loader.StyleLoader)."
         )
+
+
+def refuse_arguments_of_batches(host: str, names: Iterable[str], seeding: str) -> None:
+    """Raise ``TypeError`` for arguments of the core that mean nothing to a pipeline of samples.
+
+    Args:
+        host: Name of the host library.
+        names: Names of the arguments that were given.
+        seeding: How the host is seeded, for the message.
+    """
+    batches = (
+        "goes by batches, and a pipeline sees one sample at a time. Stylize batches after the "
+        "loader with styleaug.adapters.loader.StyleLoader, or with styleaug.StyleTransfer"
+    )
+    reasons = {
+        "seed": f"would be a second source of randomness beside the host's. Use {seeding}",
+        "portion": f"{batches}; the probability of a sample is {_PROBABILITY[host]}=",
+        "per_instance": f"{batches}; all images of one sample share a draw",
+    }
+    for name in names:
+        if name in reasons:
+            raise TypeError(f"{name}= is no argument in {host}: it {reasons[name]}.")
+
+
+def check_channel_mode(mode: ChannelMode, core: StyleTransfer) -> ChannelMode:
+    """Return a mode, or raise ``ValueError`` if it is unknown or the styles cannot follow it.
+
+    Args:
+        mode: As in `styleaug.images.volume.Layout`.
+        core: What stylizes.
+    """
+    check_choice("channel_mode", mode, CHANNEL_MODES)
+    if mode != "rgb" and isinstance(core.source, BatchStyles):
+        raise ValueError(
+            f"channel_mode={mode!r} takes images apart by channels, so it needs styles= (a folder, "
+            f"files, images or a bank), got {core.source!r}."
+        )
+    return mode
 
 
 class WorkerStream:

@@ -6,15 +6,22 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
 
 from styleaug.adapters._host import missing_host
 from styleaug.adapters._inline import bank_from_text, bank_to_text
-from styleaug.adapters._seeding import WorkerStream, check_worker, draw_from
-from styleaug.images.volume import as_volumes
+from styleaug.adapters._seeding import (
+    WorkerStream,
+    check_channel_mode,
+    check_worker,
+    draw_from,
+    refuse_arguments_of_batches,
+)
+from styleaug.images.batch import AnyImage, Images
+from styleaug.images.volume import ChannelMode, as_volumes
 from styleaug.styles import Styles
 from styleaug.styles.bank import StyleBank
 from styleaug.stylizers.base import Precision
@@ -45,7 +52,8 @@ _MAX_SEED = 2**62
 class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
     """Repaint images in other styles; masks, boxes and key points stay as they are.
 
-    Arrays ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or ``(H, W, 4)``, uint8 or float32 in [0, 1].
+    Arrays ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or ``(H, W, 4)``, uint8 or float32 in [0, 1];
+    any number of channels with ``channel_mode="each"``.
     All images of one call share the draw: additional targets, ``images`` ``(N, H, W, C)``, which
     go through as one batch, and ``volume`` ``(D, H, W, C)``, whose statistics are those of the
     whole volume where the stylizer is pointwise. Place it before ``A.Normalize``.
@@ -55,8 +63,8 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
 
     Args:
         stylizer: A name of `list_stylizers`; None takes that of the bank, or "micro".
-        styles: A folder, a list of files, the path of a saved bank, a bank, or arrays. A pipeline
-            built from arrays is serialised with its encoded styles, up to 1 MB of them.
+        styles: A folder, a list of files, the path of a saved bank, a bank, or arrays. Arrays
+            are encoded and let go; the pipeline is serialised with up to 1 MB of encoded styles.
         weights: Weights of the stylizer.
         alpha: Stylization strength, one number or a range: 0 keeps the content, 1 is full style.
         device: Where to stylize; None is the CPU.
@@ -66,14 +74,18 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
         mean: Channel means of the training data, where the weights do not say.
         std: Channel standard deviations likewise.
         options: Further arguments of the stylizer.
-        metadata_key: Key of optional style images for one call: an array ``(N, H, W, 3)`` or a
-            sequence of arrays, of which one is drawn.
+        metadata_key: Key of optional style images for one call: one array ``(H, W)`` or
+            ``(H, W, C)``, or a batch ``(N, H, W, C)`` or sequence of arrays, of which one is drawn.
+        channel_mode: "rgb": 1, 3 or 4 channels, stylized together. "each": every channel is a
+            grey image of its own. "joint": grey channels that share their statistics.
         p: Probability of the call.
 
     Targets:
         image, images, volume, volumes
 
     Raises:
+        TypeError: If ``seed``, ``portion`` or ``per_instance`` are given, which the host does not
+            have: ``A.Compose`` takes the seed.
         ValueError: If an argument is out of range, or ``styles`` is "batch".
 
     Example:
@@ -98,6 +110,13 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
         std: Sequence[float] | None
         options: Mapping[str, Any] | None
         metadata_key: str
+        channel_mode: str
+
+    def __new__(cls, *_: Any, **given: Any) -> Self:
+        """Refuse arguments of the core that the host would drop with a warning."""
+        refuse_arguments_of_batches("albumentations", given, "A.Compose(..., seed=)")
+        made: Self = super().__new__(cls)
+        return made
 
     def __init__(
         self,
@@ -113,6 +132,7 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
         std: Sequence[float] | None = None,
         options: Mapping[str, Any] | None = None,
         metadata_key: str = "style_metadata",
+        channel_mode: ChannelMode = "rgb",
         p: float = 0.5,
     ) -> None:
         super().__init__(p=p)
@@ -120,7 +140,6 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
             raise ValueError(f"styles must be images, files or a bank, got {styles!r}: a pipeline "
                              "sees one sample at a time.")  # fmt: skip
         self.stylizer, self.weights, self.alpha = stylizer, weights, alpha
-        self.styles = _plain(styles)
         self.device, self.precision, self.max_batch = device, precision, max_batch
         self.preserve_color, self.mean, self.std, self.options = preserve_color, mean, std, options
         self.metadata_key = metadata_key
@@ -138,8 +157,12 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
             std=std,
             options=options,
         )
+        # images are let go here: the bank holds all that is needed of them
+        plain = _plain(styles)
+        self.styles = plain if _is_json(plain) else self._core.source
+        self.channel_mode = check_channel_mode(channel_mode, self._core)
         self._stream = WorkerStream()
-        self._references: Any = None
+        self._references: Sequence[Any] | None = None
         # optional under strict=True too; targets_as_params would demand it on every call
         self._available_keys.add(metadata_key)
 
@@ -151,14 +174,17 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
             entropy = [stream, self.seed or 0]
             draws = np.random.default_rng(np.random.SeedSequence(entropy))
             self.set_random_state(draws, random.Random(int(draws.integers(_MAX_SEED))))
-        self._references = kwargs.get(self.metadata_key)
-        return super().__call__(*args, force_apply=force_apply, **kwargs)
+        self._references = _as_list(kwargs.get(self.metadata_key))
+        try:
+            return super().__call__(*args, force_apply=force_apply, **kwargs)
+        finally:
+            self._references = None
 
     def get_params_dependent_on_data(
         self, params: dict[str, Any], data: dict[str, Any]
     ) -> dict[str, Any]:
         """Draw one integer, and the number of a reference where the call brings some."""
-        references = data.get(self.metadata_key)
+        references = _as_list(data.get(self.metadata_key))
         count = 0 if references is None else len(references)
         if references is not None and count == 0:
             raise ValueError(f"{self.metadata_key} must hold at least one image, got {count}.")
@@ -167,25 +193,23 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
 
     def apply(self, img: np.ndarray, style_seed: int, reference: int, **params: Any) -> np.ndarray:
         """Stylize one image."""
-        core = self._core_for(reference)
-        return np.asarray(core.apply_transform(img, draw_from(core, style_seed)))
+        stack = np.asarray(img).reshape(1, *np.shape(img)[:2], -1)
+        return self._painted(stack, style_seed, reference).reshape(np.shape(img))
 
     def apply_to_images(
         self, images: np.ndarray, style_seed: int, reference: int, **params: Any
     ) -> np.ndarray:
         """Stylize a batch ``(N, H, W[, C])`` in one call, every image in the same style."""
-        core, batch = self._core_for(reference), _with_channels(images)
-        drawn = draw_from(core, style_seed, len(batch))
-        return np.asarray(core.apply_transform(batch, drawn)).reshape(np.shape(images))
+        batch = _with_channels(images)
+        return self._painted(batch, style_seed, reference).reshape(np.shape(images))
 
     def apply_to_volume(
         self, volume: np.ndarray, style_seed: int, reference: int, **params: Any
     ) -> np.ndarray:
         """Stylize a volume ``(D, H, W[, C])`` with the statistics of the whole volume."""
-        core = self._core_for(reference)
-        slices = np.require(_with_channels(volume), requirements=["C", "W"])
-        images = as_volumes(torch.from_numpy(slices).permute(3, 1, 2, 0)[None])
-        out = torch.as_tensor(core.apply_transform(images, draw_from(core, style_seed)))
+        slices = torch.from_numpy(np.require(_with_channels(volume), requirements=["C", "W"]))
+        images = as_volumes(slices.permute(3, 1, 2, 0)[None], mode=self.channel_mode)
+        out = torch.as_tensor(self._applied(images, style_seed, reference))
         return out[0].permute(3, 1, 2, 0).numpy().reshape(np.shape(volume))
 
     def get_transform_init_args(self) -> dict[str, Any]:
@@ -196,7 +220,22 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
         return state
 
     def __repr__(self) -> str:
-        return f"StyleTransfer({self._core.extra_repr()}, p={self.p})"
+        core = self._core
+        name = core.stylizer_on(core.device or "cpu").name
+        return f"StyleTransfer({name!r}, styles={core.source!r}, alpha={core.alpha}, p={self.p})"
+
+    def _painted(self, batch: np.ndarray, style_seed: int, reference: int) -> np.ndarray:
+        """Stylize ``(N, H, W, C)``, every image in the same style."""
+        if self.channel_mode == "rgb":
+            return np.asarray(self._applied(batch, style_seed, reference))
+        stack = torch.from_numpy(np.require(batch, requirements=["C", "W"]))
+        images = as_volumes(stack.permute(0, 3, 1, 2).unsqueeze(-1), mode=self.channel_mode)
+        out = torch.as_tensor(self._applied(images, style_seed, reference))
+        return out.squeeze(-1).permute(0, 2, 3, 1).numpy()
+
+    def _applied(self, images: np.ndarray | Images, style_seed: int, reference: int) -> AnyImage:
+        core = self._core_for(reference)
+        return core.apply_transform(images, draw_from(core, style_seed, len(images)))
 
     def _core_for(self, reference: int) -> CoreStyleTransfer:
         """Return the core, or one with the reference of this call as its only style."""
@@ -218,6 +257,20 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
 def _with_channels(images: np.ndarray) -> np.ndarray:
     array = np.asarray(images)
     return array[..., None] if array.ndim == 3 else array
+
+
+def _as_list(references: Any) -> Sequence[Any] | None:
+    """Return the style images of a call as a sequence; one array is one image."""
+    if references is None:
+        return None
+    if not isinstance(references, np.ndarray | Sequence):
+        raise TypeError(
+            "style images of a call must be an array (H, W[, C]) or (N, H, W, C), or a sequence of "
+            f"arrays, got {type(references).__name__}."
+        )
+    if isinstance(references, np.ndarray) and references.ndim < 4:
+        return [references]
+    return cast("Sequence[Any]", references)
 
 
 def _plain(styles: Any) -> Any:

@@ -12,9 +12,11 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from styleaug.adapters._batch import find_image, replace_leaf
 from styleaug.adapters._host import missing_host
+from styleaug.adapters._seeding import check_channel_mode
 from styleaug.adapters.loader import StyleLoader
+from styleaug.images.volume import ChannelMode, as_volumes
 from styleaug.params import StyleParams
-from styleaug.styles import Styles
+from styleaug.styles import BatchStyles, Styles
 from styleaug.stylizers.base import Stylizer
 from styleaug.transform import StyleTransfer as CoreStyleTransfer
 from styleaug.transform import StylizerOptions
@@ -42,17 +44,23 @@ class StyleTransfer(v2.Transform):  # type: ignore[misc]
     Args:
         stylizer: A name of `list_stylizers`, or a `Stylizer`; None takes that of the bank, or
             "micro".
-        styles: As in `styleaug.StyleTransfer`; single samples need a bank, a folder or images.
+        styles: As in `styleaug.StyleTransfer`. "batch" is for batches: single samples, as in a
+            ``Dataset``, need a bank, a folder or images.
         alpha: Stylization strength, one number or a range: 0 keeps the content, 1 is full style.
         p: Probability that an image is stylized.
-        portion: Instead of ``p``, the exact share of a batch that is stylized.
+        portion: Instead of ``p``, the exact share of a batch that is stylized; single samples
+            are refused.
         per_instance: Draw for every image of a batch; False draws once.
         seed: Draw from a stream of its own; None draws from PyTorch's generator.
+        channel_mode: "rgb": 1, 3 or 4 channels as in `styleaug.StyleTransfer`. "each": every
+            channel is a grey image of its own, any number of them. "joint": grey channels that
+            share their statistics. The last two take tensors and need styles of their own.
         **how: ``weights``, ``device``, ``precision``, ``max_batch``, ``preserve_color``, ``mean``,
             ``std`` and ``options`` as in `styleaug.StyleTransfer`.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or a single sample comes where ``styles`` or
+            ``portion`` need a batch.
 
     Example:
         >>> import torch
@@ -77,6 +85,7 @@ class StyleTransfer(v2.Transform):  # type: ignore[misc]
         portion: float | None = None,
         per_instance: bool = True,
         seed: int | None = None,
+        channel_mode: ChannelMode = "rgb",
         **how: Unpack[StylizerOptions],
     ) -> None:
         super().__init__()
@@ -90,9 +99,12 @@ class StyleTransfer(v2.Transform):  # type: ignore[misc]
             seed=seed,
             **how,
         )
+        self.channel_mode = check_channel_mode(channel_mode, self._core)
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, StyleParams]:
         """Draw once for the call: a row per image of the largest batch among the inputs."""
+        if flat_inputs and not any(_is_batch(item) for item in flat_inputs):
+            self._check_sample()
         counts = [_image_count(item) for item in flat_inputs]
         return {"style": self._core.draw_params(max(counts, default=1))}
 
@@ -100,6 +112,11 @@ class StyleTransfer(v2.Transform):  # type: ignore[misc]
         """Stylize one image, video or batch with the rows that were drawn."""
         drawn = params["style"]
         if isinstance(inpt, PIL.Image.Image):
+            if self.channel_mode != "rgb":
+                raise ValueError(
+                    f"channel_mode={self.channel_mode!r} takes tensors, got a PIL image of mode "
+                    f"{inpt.mode}: put v2.ToImage() before."
+                )
             return self._core.apply_transform(inpt, drawn[:1])
         frames = inpt.as_subclass(Tensor)
         if frames.ndim < 3:
@@ -112,12 +129,38 @@ class StyleTransfer(v2.Transform):  # type: ignore[misc]
         rows = drawn[: _image_count(inpt)]
         if len(rows) < len(flat):  # a video: every frame has the draw of its clip
             rows = rows.repeat(len(flat) // len(rows))
-        out = torch.as_tensor(self._core.apply_transform(flat, rows)).reshape(frames.shape)
+        out = torch.as_tensor(self._painted(flat, rows)).reshape(frames.shape)
         return out if _is_pure_tensor(inpt) else tv_tensors.wrap(out, like=inpt)
+
+    def __repr__(self) -> str:
+        return f"StyleTransfer({self.extra_repr()})"
 
     def extra_repr(self) -> str:
         """Return the settings for ``repr``."""
         return self._core.extra_repr()
+
+    def _painted(self, batch: Tensor, rows: StyleParams) -> Any:
+        if self.channel_mode == "rgb":
+            return self._core.apply_transform(batch, rows)
+        images = as_volumes(batch.unsqueeze(-1), mode=self.channel_mode)
+        return self._core.apply_transform(images, rows.repeat(len(images) // len(batch)))
+
+    def _check_sample(self) -> None:
+        """Raise ``ValueError`` where a single sample can never be what the arguments ask for."""
+        where = (
+            "Stylize batches after the loader with StyleMix or StyleLoader of "
+            "styleaug.adapters.torchvision"
+        )
+        if isinstance(self._core.source, BatchStyles):
+            raise ValueError(
+                "styles='batch' takes the style of another image of the batch, got a single "
+                f"sample. Pass styles= (a folder, files, images or a bank). Or: {where}."
+            )
+        if self._core.portion is not None:
+            raise ValueError(
+                f"portion={self._core.portion} is a share of a batch, got a single sample. Pass "
+                f"p=, the probability. Or: {where}."
+            )
 
 
 class StyleMix(v2.Transform):  # type: ignore[misc]
@@ -162,6 +205,9 @@ class StyleMix(v2.Transform):  # type: ignore[misc]
         flat, spec = tree_flatten(batch)
         return tree_unflatten(replace_leaf(flat, images, self._core(images)), spec)
 
+    def __repr__(self) -> str:
+        return f"StyleMix({self.extra_repr()})"
+
     def extra_repr(self) -> str:
         """Return the settings for ``repr``."""
         return self._core.extra_repr()
@@ -173,6 +219,12 @@ def _image_count(item: Any) -> int:
         return 1
     lead: torch.Size = item.shape[:-4] if _is_video(item) else item.shape[:-3]
     return max(1, int(lead.numel()))
+
+
+def _is_batch(item: Any) -> bool:
+    """Return whether an input has a dimension of images, or of clips."""
+    least = 5 if isinstance(item, tv_tensors.Video) else 4
+    return not isinstance(item, PIL.Image.Image) and item.ndim >= least
 
 
 def _is_video(item: Any) -> bool:

@@ -28,9 +28,14 @@ def check_images(name: str, images: Tensor, channels: Sequence[int] = (3,)) -> N
     if images.shape[0] == 0 or min(images.shape[2:]) == 0:
         raise ValueError(f"{name} must hold at least one image, got shape {tuple(images.shape)}.")
     if images.shape[1] not in channels:
+        others = (
+            " Other numbers of channels: channel_mode='each' of the torchvision, Albumentations "
+            "and MONAI adapters."
+        )
         raise ValueError(
             f"{name} must have {_one_of(channels)} channels in dimension 1, got shape "
             f"{tuple(images.shape)}. Channels-last arrays go in as numpy arrays or permuted."
+            f"{others if 1 in channels else ''}"
         )
 
 

@@ -76,10 +76,15 @@ def as_volume(image: Tensor, layout: Layout) -> Images:
     """
     if image.ndim not in (3, 4):
         raise ValueError(f"image must be (C, H, W) or (C, H, W, D), got {tuple(image.shape)}.")
+    if layout.channel_mode == "rgb" and image.shape[0] not in (1, 3):
+        raise ValueError(
+            f"image must have 1 or 3 channels in channel_mode='rgb', got {image.shape[0]}. Use "
+            "channel_mode='each' or 'joint' for other channels."
+        )
     axis = layout.slice_axis if layout.slice_axis < 0 else layout.slice_axis + 1
     volume = image.unsqueeze(-1) if image.ndim == 3 else image.movedim(axis, -1)
     unit = volume if layout.window is None else to_unit(volume, layout.window)
-    images = as_volumes(_grouped(unit, layout.channel_mode))
+    images = as_volumes(unit.unsqueeze(0), mode=layout.channel_mode)
 
     def restore(batch: Tensor) -> Tensor:
         out = torch.as_tensor(images.restore(batch)).reshape(volume.shape)
@@ -90,7 +95,9 @@ def as_volume(image: Tensor, layout: Layout) -> Images:
     return replace(images, restore=restore, shape=tuple(image.shape))
 
 
-def as_volumes(volumes: Tensor, channels: Sequence[int] = CHANNELS) -> Images:
+def as_volumes(
+    volumes: Tensor, channels: Sequence[int] = CHANNELS, mode: ChannelMode = "rgb"
+) -> Images:
     """Return volumes as a record of tall images, their slices below each other.
 
     A stylizer that is pointwise sees each volume as one image, so that its statistics are those of
@@ -98,7 +105,8 @@ def as_volumes(volumes: Tensor, channels: Sequence[int] = CHANNELS) -> Images:
 
     Args:
         volumes: ``(B, C, H, W, D)``, uint8, uint16 or floating point in [0, 1].
-        channels: The channel counts that are allowed.
+        channels: The channel counts that are allowed in mode "rgb".
+        mode: As in `Layout`. "each" makes an image of every channel.
 
     Raises:
         TypeError: As in `as_batch`.
@@ -107,26 +115,25 @@ def as_volumes(volumes: Tensor, channels: Sequence[int] = CHANNELS) -> Images:
     Example:
         >>> as_volumes(torch.rand(2, 1, 40, 50, 6)).batch.shape
         torch.Size([2, 1, 240, 50])
+        >>> as_volumes(torch.rand(2, 7, 40, 50, 6), mode="each").batch.shape
+        torch.Size([14, 1, 240, 50])
     """
-    kinds, height, width, depth = volumes.shape[1:]
-    tall = volumes.movedim(-1, 2).flatten(2, 3)
+    grouped = _grouped(volumes, mode)
+    kinds, height, width, depth = grouped.shape[1:]
+    tall = grouped.movedim(-1, 2).flatten(2, 3)
     check_batch(tall, channels)
 
     def restore(batch: Tensor) -> Tensor:
-        return batch.reshape(-1, kinds, depth, height, width).movedim(2, -1)
+        out = batch.reshape(-1, kinds, depth, height, width).movedim(2, -1)
+        return out if mode == "rgb" else out.reshape(-1, *volumes.shape[1:])
 
     return Images(tall, restore, depth, tuple(volumes.shape))
 
 
-def _grouped(volume: Tensor, mode: str) -> Tensor:
-    """Return ``(C, H, W, D)`` as volumes ``(B, 1 or 3, h, W, D)`` that share one draw."""
+def _grouped(volumes: Tensor, mode: ChannelMode) -> Tensor:
+    """Return ``(B, C, H, W, D)`` with the channels that go together in one volume."""
     if mode == "each":
-        return volume.unsqueeze(1)
+        return volumes.flatten(0, 1).unsqueeze(1)
     if mode == "joint":  # the channels below each other in one grey image share statistics
-        return volume.flatten(0, 1)[None, None]
-    if volume.shape[0] not in (1, 3):
-        raise ValueError(
-            f"image must have 1 or 3 channels in channel_mode='rgb', got {volume.shape[0]}. Use "
-            "channel_mode='each' or 'joint' for other channels."
-        )
-    return volume.unsqueeze(0)
+        return volumes.flatten(1, 2).unsqueeze(1)
+    return volumes

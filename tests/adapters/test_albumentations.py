@@ -214,3 +214,59 @@ def test_pickles_are_small(bank_file):
 def test_wrong_arguments_are_refused(arguments, words):
     with pytest.raises(ValueError, match=words):
         StyleTransfer(**arguments)
+
+
+def test_style_images_are_encoded_and_let_go():
+    rng = np.random.default_rng(0)
+    styles = [rng.integers(0, 256, (256, 256, 3), dtype=np.uint8) for _ in range(4)]
+    transform = StyleTransfer("colorist", styles=styles, p=1.0)
+    assert len(pickle.dumps(transform)) < 20_000
+    A.Compose([transform])(image=styles[0], style_metadata=styles)
+    assert len(pickle.dumps(transform)) < 20_000
+    again = pickle.loads(pickle.dumps(A.Compose([transform], seed=1)))
+    expected = A.Compose([transform], seed=1)(image=styles[0])["image"]
+    assert np.array_equal(again(image=styles[0])["image"], expected)
+
+
+def test_one_array_of_a_call_is_one_style(images):
+    pipeline = A.Compose([StyleTransfer("colorist", styles=images[:1], p=1.0)])
+    expected = pipeline(image=images[1], style_metadata=[images[2]])["image"]
+    for _ in range(3):
+        found = pipeline(image=images[1], style_metadata=images[2])["image"]
+        assert np.array_equal(found, expected)
+    with pytest.raises(TypeError, match="sequence of arrays, got int"):
+        pipeline(image=images[1], style_metadata=3)
+
+
+def test_the_probability_is_printed_once(images):
+    text = repr(StyleTransfer("colorist", styles=images[1:], p=0.25))
+    assert text.count("p=") == 1
+    assert "p=0.25" in text
+
+
+@pytest.mark.parametrize("mode", ["each", "joint"])
+def test_any_number_of_channels(images, mode):
+    image = np.concatenate([images[0] // 3, images[1], images[0] // 3 + 120], axis=-1)[..., :7]
+    pipeline = A.Compose([StyleTransfer("colorist", styles=images[1:2], p=1.0, channel_mode=mode)])
+    out = pipeline(image=image)["image"]
+    assert out.shape == image.shape
+    apart = out[..., 6].mean() - out[..., 0].mean()
+    assert abs(apart) < 5 if mode == "each" else apart > 20
+    batch = pipeline(images=np.stack([image, image]), volume=np.stack([image, image]))
+    assert np.array_equal(batch["images"][1], out)
+    assert np.abs(batch["volume"][1].astype(int) - out).max() <= 1
+    with pytest.raises(ValueError, match="channel_mode='each'"):
+        A.Compose([StyleTransfer("colorist", styles=images[1:2], p=1.0)])(image=image)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"seed": 1}, r"A\.Compose\(\.\.\., seed=\)"),
+        ({"portion": 0.5}, "StyleLoader.*is p="),
+        ({"per_instance": False}, "share a draw"),
+    ],
+)
+def test_arguments_of_batches_are_refused_with_the_reason(images, arguments, words):
+    with pytest.raises(TypeError, match=words):
+        StyleTransfer("colorist", styles=images, **arguments)

@@ -169,3 +169,69 @@ def test_style_loader_is_still_a_loader(bank):
     batches = list(styled)
     assert [labels.tolist() for _, labels in batches] == [[0, 1], [2, 3], [4, 5]]
     assert not torch.equal(batches[0][0][0], dataset[0][0])
+
+
+class _Samples(torch.utils.data.Dataset):
+    def __init__(self, transform):
+        self.transform = transform
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return self.transform({"image": tv_tensors.Image(torch.rand(3, 40, 44)), "label": index})
+
+
+@pytest.mark.parametrize("p", [0.0, 1.0])
+def test_samples_without_styles_are_refused(p):
+    loader = DataLoader(_Samples(StyleTransfer("colorist", p=p)), batch_size=2)
+    with pytest.raises(ValueError, match=r"single sample.*styles=.*StyleMix or StyleLoader"):
+        next(iter(loader))
+    transform = StyleTransfer("colorist", p=p)
+    for one in (
+        PIL.Image.effect_noise((44, 40), 50),
+        torch.rand(3, 40, 44),
+        tv_tensors.Video(torch.rand(2, 3, 40, 44)),
+    ):
+        with pytest.raises(ValueError, match="styles='batch' takes the style of another image"):
+            transform(one)
+    assert transform(torch.rand(2, 3, 40, 44)).shape == (2, 3, 40, 44)
+    with pytest.warns(UserWarning, match="leaves a batch of one image"):
+        transform(torch.rand(1, 3, 40, 44))  # the rest of an epoch
+
+
+def test_a_share_of_one_sample_is_refused(bank):
+    transform = StyleTransfer(styles=bank, portion=0.5)
+    with pytest.raises(ValueError, match=r"portion=0\.5 is a share of a batch.*p=.*StyleMix"):
+        transform(torch.rand(3, 40, 44))
+    images = torch.rand(8, 3, 40, 44)
+    changed = (transform(images) != images).flatten(1).any(1)
+    assert changed.sum() == 4
+
+
+@pytest.mark.parametrize("mode", ["each", "joint"])
+def test_any_number_of_channels(bank, mode):
+    dark, light = 0.3 * torch.rand(2, 40, 44), 0.6 + 0.3 * torch.rand(3, 40, 44)
+    image = tv_tensors.Image(torch.cat([dark, light]))
+    transform = StyleTransfer(styles=bank, p=1.0, channel_mode=mode)
+    torch.manual_seed(1)
+    out = transform(image)
+    assert isinstance(out, tv_tensors.Image)
+    assert out.shape == image.shape
+    apart = out[4].mean() - out[0].mean()
+    assert abs(apart) < 0.02 if mode == "each" else apart > 0.05
+    torch.manual_seed(1)
+    batch = transform(torch.stack([image.as_subclass(torch.Tensor)] * 2))
+    assert torch.allclose(batch[0], out.as_subclass(torch.Tensor), atol=1e-6)
+    with pytest.raises(ValueError, match=r"v2\.ToImage\(\)"):
+        transform(PIL.Image.effect_noise((44, 40), 50))
+    with pytest.raises(ValueError, match="channel_mode='each'"):
+        StyleTransfer(styles=bank, p=1.0)(image)
+    with pytest.raises(ValueError, match="takes images apart by channels"):
+        StyleTransfer("colorist", channel_mode=mode)
+
+
+def test_settings_are_printed_once(bank):
+    for transform in (StyleTransfer(styles=bank), StyleMix(CoreStyleTransfer(styles=bank))):
+        assert repr(transform).count("p=") == 1
+        assert repr(v2.Compose([transform])).count("p=") == 1
