@@ -59,10 +59,10 @@ class FourierDomainAdaptation(ColorStylizer):
 
     def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
         # "forward" norm divides by the number of pixels: amplitudes of any sizes compare.
-        return {"amplitude": torch.fft.rfft2(style, norm="forward").abs()}
+        return {"amplitude": torch.fft.rfft2(style.contiguous(), norm="forward").abs()}
 
     def _stylize(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
-        spectrum = torch.fft.rfft2(content, norm="forward")
+        spectrum = torch.fft.rfft2(content.contiguous(), norm="forward")
         shorter = min(content.shape[2:])
         # Short of the Nyquist frequencies, which have no sign of their own.
         reach = min(int(self.beta * shorter), (shorter - 1) // 2, (self.style_size or 0) // 2 - 1)
