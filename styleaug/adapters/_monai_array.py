@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Unpack, cast
+from pathlib import Path
+from typing import Any, Literal, Unpack, cast
+
+import numpy as np
+import torch
 
 from styleaug._checks import check_alpha, check_probability
 from styleaug.adapters._host import missing_host
-from styleaug.adapters._seeding import WorkerStream, check_worker, draw_from
+from styleaug.adapters._seeding import (
+    WorkerStream,
+    check_worker,
+    draw_from,
+    refuse_arguments_of_batches,
+)
+from styleaug.images.batch import CHANNELS
 from styleaug.images.volume import ChannelMode, Layout, as_volume
 from styleaug.params import StyleParams
 from styleaug.styles import StyleBank, Styles
@@ -22,6 +32,7 @@ except (ImportError, RuntimeError) as error:
     raise missing_host("monai", error) from error
 
 MAX_SEED = 2**31 - 1
+_VOLUME_FILES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".dcm", ".mgz")
 
 
 class VolumeOptions(StylizerOptions, total=False):
@@ -31,6 +42,7 @@ class VolumeOptions(StylizerOptions, total=False):
     a_min: float | None
     a_max: float | None
     slice_axis: int
+    window: Literal["percentile"] | None
 
 
 class StyleTransfer(InvertibleTransform):
@@ -57,8 +69,12 @@ class StyleTransfer(InvertibleTransform):
               [0, 1], or 8 or 16-bit unsigned.
             * ``a_max``: Value that is white. Values outside the window are left untouched.
             * ``slice_axis``: Spatial axis that a volume is cut along, -1.
+            * ``window``: Instead of ``a_min`` and ``a_max``, "percentile": the percentiles 0.5 and
+              99.5 of each image, with "each" of each channel. For MR.
 
     Raises:
+        TypeError: If there is an argument that MONAI does not have: ``seed``, ``portion`` and
+            ``per_instance`` are of batches.
         ValueError: If an argument is out of range, there is no style of that number, or the image
             does not fit.
 
@@ -79,6 +95,8 @@ class StyleTransfer(InvertibleTransform):
         alpha: float = 1.0,
         **how: Unpack[VolumeOptions],
     ) -> None:
+        refuse_arguments_of_batches("monai", how, "set_random_state(seed=) or set_determinism")
+        _refuse_volumes(styles)
         if isinstance(styles, str) and styles == "batch":
             raise ValueError(
                 f"styles must be images, files or a bank, got {styles!r}: a pipeline sees one "
@@ -89,6 +107,7 @@ class StyleTransfer(InvertibleTransform):
             how.pop("a_min", None),
             how.pop("a_max", None),
             how.pop("slice_axis", -1),
+            how.pop("window", None),
         )
         shared, strength = cast("StylizerOptions", how), check_probability("alpha", alpha)
         self.core = CoreStyleTransfer(stylizer, styles=styles, alpha=strength, p=1.0, **shared)
@@ -175,3 +194,26 @@ class RandStyleTransfer(RandomizableTransform, InvertibleTransform):
         """Return the data: no position has changed."""
         self.pop_transform(data)
         return data
+
+
+def _refuse_volumes(styles: Any) -> None:
+    """Raise ``ValueError`` if there is a volume among the styles, which are 2-D images."""
+    items = styles if isinstance(styles, list | tuple) else [styles]
+    found = [item for item in items if _is_volume(item)]
+    if found:
+        what = str(found[0]) if isinstance(found[0], str | Path) else tuple(found[0].shape)
+        raise ValueError(
+            f"styles must be 2-D images, got the volume {what}. Encode its slices: volume = "
+            "LoadImage(ensure_channel_first=True)(file), of shape (1, H, W, D), and "
+            "styles=StyleBank.from_images(volume.movedim(-1, 0), stylizer, value_range=(a_min, "
+            "a_max))."
+        )
+
+
+def _is_volume(item: Any) -> bool:
+    if isinstance(item, str | Path):
+        return str(item).lower().endswith(_VOLUME_FILES)
+    if not isinstance(item, torch.Tensor | np.ndarray) or item.ndim < 4:
+        return False
+    channels = item.shape[1] if isinstance(item, torch.Tensor) else item.shape[-1]
+    return item.ndim > 4 or channels not in CHANNELS

@@ -75,14 +75,20 @@ def check_sides(name: str, images: Tensor, least: int, who: str = "") -> None:
 
 def check_unit_range(name: str, images: Tensor) -> None:
     """Raise ``ValueError`` unless the float tensor ``images`` is finite and lies in [0, 1]."""
-    low, high = (bound.item() for bound in torch.aminmax(images))
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError(f"{name} must be finite, got NaN or infinite values in {_shape(images)}.")
+    low, high = check_finite(name, images)
     if low < -RANGE_TOLERANCE or high > 1.0 + RANGE_TOLERANCE:
         raise ValueError(
             f"{name} must be float images in [0, 1], got values from {low:.4g} to {high:.4g}. "
             f"{_range_advice(low, high)}"
         )
+
+
+def check_finite(name: str, images: Tensor) -> tuple[float, float]:
+    """Return the extremes of ``images``, or raise ``ValueError`` unless they are finite."""
+    low, high = (bound.item() for bound in torch.aminmax(images))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(f"{name} must be finite, got NaN or infinite values in {_shape(images)}.")
+    return low, high
 
 
 def _range_advice(low: float, high: float) -> str:

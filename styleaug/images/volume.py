@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
@@ -11,10 +12,13 @@ from torch import Tensor
 
 from styleaug._checks import check_choice
 from styleaug.images.batch import CHANNELS, Images, check_batch
-from styleaug.images.window import back_from_unit, to_unit
+from styleaug.images.checks import RANGE_TOLERANCE, check_finite
+from styleaug.images.window import Bounds, back_from_unit, to_unit
 
 ChannelMode: TypeAlias = Literal["rgb", "each", "joint"]
 CHANNEL_MODES = ("rgb", "each", "joint")
+PERCENTILES = (0.5, 99.5)
+"""What window="percentile" takes for black and white, in percent of the values of an image."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +32,19 @@ class Layout:
             8 or 16-bit.
         a_max: Value that is white. Values outside the window are left untouched.
         slice_axis: Spatial axis that a volume is cut along.
+        window: "percentile": black and white are the percentiles 0.5 and 99.5 of each image (with
+            "each" of each channel), for MR and other data whose unit means nothing.
 
     Raises:
-        ValueError: If the mode is unknown, or the window is not complete and rising.
+        ValueError: If the mode is unknown, or the window is not complete and rising, or there are
+            two.
     """
 
     channel_mode: ChannelMode = "rgb"
     a_min: float | None = None
     a_max: float | None = None
     slice_axis: int = -1
+    window: Literal["percentile"] | None = None
 
     def __post_init__(self) -> None:
         check_choice("channel_mode", self.channel_mode, CHANNEL_MODES)
@@ -47,9 +55,17 @@ class Layout:
         if not -3 <= self.slice_axis <= 2:
             raise ValueError(f"slice_axis must be a spatial axis, 0 to 2, got {self.slice_axis}.")
 
-    @property
-    def window(self) -> tuple[float, float] | None:
-        """Black and white in the unit of the image, where it has one."""
+        check_choice("window", self.window, ("percentile", None))
+        if self.window is not None and self.a_min is not None:
+            raise ValueError(
+                f"window={self.window!r} finds black and white in the image, got a_min="
+                f"{self.a_min} and a_max={self.a_max} too. Leave out one of the two."
+            )
+
+    def bounds(self, volume: Tensor) -> Bounds | None:
+        """Return black and white in the unit of a volume ``(C, H, W, D)``; None for [0, 1]."""
+        if self.window is not None:
+            return _percentiles(volume, apart=self.channel_mode == "each")
         return None if self.a_min is None or self.a_max is None else (self.a_min, self.a_max)
 
 
@@ -65,7 +81,7 @@ def as_volume(image: Tensor, layout: Layout) -> Images:
         ends in the unit and data type that came in, with values outside the window as they were.
 
     Raises:
-        TypeError: As in `as_batch`, where there is no window.
+        TypeError: If there is no window for integers that need one.
         ValueError: If the shape does not fit the layout, or as in `as_batch`.
 
     Example:
@@ -74,8 +90,10 @@ def as_volume(image: Tensor, layout: Layout) -> Images:
         >>> images.batch.shape, images.restore(images.batch).equal(scan)
         (torch.Size([1, 1, 320, 48]), True)
     """
-    if image.ndim not in (3, 4):
-        raise ValueError(f"image must be (C, H, W) or (C, H, W, D), got {tuple(image.shape)}.")
+    if image.ndim not in (3, 4) or image.numel() == 0:
+        raise ValueError(
+            f"image must be (C, H, W) or (C, H, W, D) and hold pixels, got {tuple(image.shape)}."
+        )
     if layout.channel_mode == "rgb" and image.shape[0] not in (1, 3):
         raise ValueError(
             f"image must have 1 or 3 channels in channel_mode='rgb', got {image.shape[0]}. Use "
@@ -83,13 +101,16 @@ def as_volume(image: Tensor, layout: Layout) -> Images:
         )
     axis = layout.slice_axis if layout.slice_axis < 0 else layout.slice_axis + 1
     volume = image.unsqueeze(-1) if image.ndim == 3 else image.movedim(axis, -1)
-    unit = volume if layout.window is None else to_unit(volume, layout.window)
+    bounds = layout.bounds(volume)
+    if bounds is None:
+        _check_unit(volume)
+    unit = volume if bounds is None else to_unit(volume, bounds)
     images = as_volumes(unit.unsqueeze(0), mode=layout.channel_mode)
 
     def restore(batch: Tensor) -> Tensor:
         out = torch.as_tensor(images.restore(batch)).reshape(volume.shape)
-        if layout.window is not None:
-            out = back_from_unit(volume, unit, layout.window)(out)
+        if bounds is not None:
+            out = back_from_unit(volume, unit, bounds)(out)
         return out.squeeze(-1) if image.ndim == 3 else out.movedim(-1, axis)
 
     return replace(images, restore=restore, shape=tuple(image.shape))
@@ -137,3 +158,37 @@ def _grouped(volumes: Tensor, mode: ChannelMode) -> Tensor:
     if mode == "joint":  # the channels below each other in one grey image share statistics
         return volumes.flatten(1, 2).unsqueeze(1)
     return volumes
+
+
+def _percentiles(volume: Tensor, *, apart: bool) -> Bounds:
+    """Return black and white, ``(C, 1, 1, 1)`` or ``(1, 1, 1, 1)``, as values of the volume.
+
+    Where all values are equal, both lie above them: what is flat is left as it is.
+    """
+    values = volume.to(torch.float32).reshape(len(volume) if apart else 1, -1)
+    check_finite("image", values)
+    last = values.shape[1] - 1
+    low, high = (
+        values.kthvalue(1 + round(percent / 100 * last), dim=1).values for percent in PERCENTILES
+    )
+    span = high.abs().clamp_min_(1.0)
+    flat = low == high
+    low, high = torch.where(flat, high + span, low), torch.where(flat, high + 2 * span, high)
+    return low.view(-1, 1, 1, 1), high.view(-1, 1, 1, 1)
+
+
+def _check_unit(volume: Tensor) -> None:
+    """Raise where values are in a unit that nobody has named."""
+    if volume.dtype in (torch.uint8, torch.uint16):
+        return
+    low, high = (bound.item() for bound in torch.aminmax(volume))
+    inside = low >= -RANGE_TOLERANCE and high <= 1.0 + RANGE_TOLERANCE
+    if volume.is_floating_point() and (inside or not math.isfinite(low + high)):
+        return
+    kind = ValueError if volume.is_floating_point() else TypeError
+    raise kind(
+        f"image must be in [0, 1] or in 8 or 16 unsigned bits, got {volume.dtype} from {low:.4g} "
+        f"to {high:.4g}. Say what is black and white in its unit: a_min=-160, a_max=240 for soft "
+        "tissue in CT, window='percentile' for MR. Or scale it before, with "
+        "ScaleIntensityRanged(keys, a_min, a_max, 0, 1, clip=True) of MONAI."
+    )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 Window: TypeAlias = tuple[float, float]
+Bounds: TypeAlias = "Window | tuple[Tensor, Tensor]"
 
 
 def check_window(name: str, window: Sequence[float] | None) -> Window | None:
@@ -30,19 +31,19 @@ def check_window(name: str, window: Sequence[float] | None) -> Window | None:
     raise ValueError(f"{name} must be two numbers, black below white, got {window!r}.")
 
 
-def to_unit(values: Tensor, window: Window) -> Tensor:
+def to_unit(values: Tensor, window: Bounds) -> Tensor:
     """Return float32 values of which black is 0 and white is 1, cut off beyond."""
     low, high = window
     return ((values.to(torch.float32) - low) / (high - low)).clamp_(0.0, 1.0)
 
 
-def back_from_unit(values: Tensor, unit: Tensor, window: Window) -> Callable[[Tensor], Tensor]:
+def back_from_unit(values: Tensor, unit: Tensor, window: Bounds) -> Callable[[Tensor], Tensor]:
     """Return the way back for what `to_unit` gave.
 
     Args:
         values: What came in.
         unit: What `to_unit` made of it.
-        window: Black and white.
+        window: Black and white, as numbers or as tensors that fit ``values``.
 
     Returns:
         A function that maps painted ``unit`` to the unit and data type of ``values``. What lies

@@ -262,3 +262,72 @@ def test_a_style_that_is_not_there_is_refused(bank):
         StyleTransfer(styles=bank, alpha=(0.2, 0.8))
     with pytest.raises(TypeError, match=r"got \['chanel_mode'\]"):
         StyleTransfer(styles=bank, chanel_mode="each")
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        (torch.rand(1, 40, 40, 3) * 2000 - 1000).to(torch.int16),
+        torch.rand(1, 40, 40, 3) * 1500,
+        torch.rand(1, 40, 40) * 255,
+    ],
+)
+def test_other_units_are_refused_in_words_of_the_host(bank, image):
+    error = ValueError if image.is_floating_point() else TypeError
+    with pytest.raises(error, match=r"a_min=.*window='percentile'.*ScaleIntensityRanged") as e:
+        RandStyleTransferd("image", styles=bank, prob=1.0)({"image": image})
+    assert "255 for 8 bits" not in str(e.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.int16, torch.float32])
+@pytest.mark.parametrize("shape", [(1, 40, 44), (1, 40, 44, 5), (3, 40, 44)])
+def test_percentiles_are_a_window(bank, dtype, shape):
+    image = (torch.rand(shape) * 3000 + 50).to(dtype)
+    image.view(-1)[:3] = 30_000
+    out = StyleTransfer(styles=bank, window="percentile")(image).as_tensor()
+    low, high = np.percentile(image.numpy(), [0.5, 99.5], method="nearest")
+    expected = StyleTransfer(styles=bank, a_min=float(low), a_max=float(high))(image).as_tensor()
+    assert out.dtype == dtype
+    assert torch.equal(out, expected)
+    assert (out.view(-1)[:3] == 30_000).all()
+    assert not torch.equal(out, image)
+
+
+def test_percentiles_of_channels_are_their_own_and_what_is_flat_stays(bank):
+    image = torch.rand(3, 40, 44) * torch.tensor([10.0, 5000.0, 0.0])[:, None, None] - 7
+    transform = StyleTransfer(styles=bank, window="percentile", channel_mode="each")
+    out = transform(image).as_tensor()
+    alone = torch.cat([transform(channel[None]).as_tensor() for channel in image])
+    assert torch.allclose(out, alone, rtol=1e-5, atol=1e-3)
+    assert torch.equal(out[2], image[2])
+    assert out[0].std() > 0.5
+    with pytest.raises(ValueError, match="and hold pixels"):
+        transform(torch.rand(1, 40, 0))
+    with pytest.raises(ValueError, match="must be finite"):
+        transform(torch.full((1, 40, 44), torch.nan))
+
+
+def test_volumes_as_styles_say_how(bank):
+    volume = (torch.rand(1, 40, 44, 6) * 1000 - 500).to(torch.int16)
+    for styles in ("case.nii.gz", ["a.png", "b.nrrd"], volume, [volume.numpy()]):
+        with pytest.raises(ValueError, match=r"2-D images, got the volume .*movedim\(-1, 0\)"):
+            RandStyleTransferd("image", styles=styles)
+    made = StyleBank.from_images(volume.movedim(-1, 0), "colorist", value_range=(-160, 240))
+    assert len(made) == 6
+    assert StyleTransfer(styles=made, a_min=-160, a_max=240)(volume).dtype == torch.int16
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"seed": 1}, "set_random_state"),
+        ({"portion": 0.5}, "StyleLoader.*is prob="),
+        ({"per_instance": True}, "share a draw"),
+    ],
+)
+def test_arguments_of_batches_are_refused_with_the_reason(bank, arguments, words):
+    for make in (StyleTransfer, RandStyleTransfer, lambda **a: RandStyleTransferd("image", **a)):
+        with pytest.raises(TypeError, match=words):
+            make(styles=bank, **arguments)
+    with pytest.raises(ValueError, match="Leave out one of the two"):
+        StyleTransfer(styles=bank, window="percentile", a_min=0, a_max=1)
