@@ -235,3 +235,12 @@ def test_settings_are_printed_once(bank):
     for transform in (StyleTransfer(styles=bank), StyleMix(CoreStyleTransfer(styles=bank))):
         assert repr(transform).count("p=") == 1
         assert repr(v2.Compose([transform])).count("p=") == 1
+
+
+@pytest.mark.parametrize("arguments", [{"portion": 0.5}, {"per_instance": False}, {}])
+def test_arguments_of_batches_mean_what_they_mean_in_the_core(bank, arguments):
+    images = torch.rand(6, 3, 40, 44)
+    shared = {"styles": bank, "alpha": (0.2, 1.0), "seed": 5, **arguments}
+    here, core = StyleTransfer(**shared), CoreStyleTransfer(**shared)
+    for _ in range(2):
+        assert torch.equal(here(images), core(images))
