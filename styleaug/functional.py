@@ -76,6 +76,30 @@ def channel_moments(image: Tensor) -> tuple[Tensor, Tensor]:
     return mean, (norm.square() / count - mean.square()).clamp_min(1e-12).sqrt()
 
 
+def feature_moments(features: Tensor, *, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
+    """Return means and deviations of each channel as AdaIN takes them: unbiased, plus ``eps``.
+
+    The formula of the AdaIN family to the last bit, which trained weights depend on:
+    `channel_mean_std` rounds otherwise.
+
+    Args:
+        features: float ``(B, C, H, W)``; taken in float32 if it has less.
+        eps: Added to the variance before the root.
+
+    Returns:
+        Two ``(B, C, 1, 1)`` tensors.
+
+    Example:
+        >>> mean, std = feature_moments(torch.tensor([0.0, 2.0]).view(1, 1, 1, 2), eps=0.0)
+        >>> mean.item(), round(std.item(), 4)
+        (1.0, 1.4142)
+    """
+    wide = features.float() if features.dtype in (torch.float16, torch.bfloat16) else features
+    wide = wide.flatten(2)
+    mean, std = wide.mean(dim=2), (wide.var(dim=2) + eps).sqrt()
+    return mean[..., None, None], std[..., None, None]
+
+
 def adain(content: Tensor, style: Tensor, *, eps: float = 1e-5) -> Tensor:
     """Give the content's channels the mean and standard deviation of the style's.
 
@@ -95,7 +119,7 @@ def adain(content: Tensor, style: Tensor, *, eps: float = 1e-5) -> Tensor:
         >>> torch.allclose(adain(features, features), features, atol=1e-6)
         True
     """
-    return adain_to(content, *channel_mean_std(style, unbiased=True, eps=eps), eps=eps)
+    return adain_to(content, *feature_moments(style, eps=eps), eps=eps)
 
 
 def adain_to(features: Tensor, mean: Tensor, std: Tensor, *, eps: float = 1e-5) -> Tensor:
@@ -115,7 +139,7 @@ def adain_to(features: Tensor, mean: Tensor, std: Tensor, *, eps: float = 1e-5) 
         >>> adain_to(torch.rand(1, 4, 8, 8), zeros, ones).mean().abs().item() < 1e-6
         True
     """
-    own_mean, own_std = channel_mean_std(features, unbiased=True, eps=eps)
+    own_mean, own_std = feature_moments(features, eps=eps)
     gain = std / own_std
     return features * gain.to(features.dtype) + (mean - own_mean * gain).to(features.dtype)
 

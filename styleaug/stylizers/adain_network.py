@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from styleaug._checks import check_choice, check_positive
 from styleaug._records import check_fields
 from styleaug.features.encoders import build_encoder
-from styleaug.functional import adain, channel_mean_std
+from styleaug.functional import adain
 
 _DECODER: tuple[int | str, ...] = (256, "up", 256, 256, 256, 128, "up", 128, 64, "up", 64, 3)
 _LAYERS = {
@@ -111,8 +111,3 @@ def build_decoder(channels: int, stride: int) -> nn.Sequential:
         if place < len(plan):
             layers.append(nn.ReLU())
     return nn.Sequential(*layers)
-
-
-def feature_moments(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Return means and deviations ``(B, C, 1, 1)`` as AdaIN takes them: unbiased, plus 1e-5."""
-    return channel_mean_std(features, unbiased=True, eps=1e-5)

@@ -8,12 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from styleaug.functional import adain_to
-from styleaug.stylizers.adain_network import (
-    AdaINConfig,
-    AdaINNetwork,
-    feature_moments,
-)
+from styleaug.functional import adain_to, feature_moments
+from styleaug.stylizers.adain_network import AdaINConfig, AdaINNetwork
 from styleaug.stylizers.base import Maps, Precision, Stylizer
 from styleaug.weights import load_network, locate_weights, read_state_dict
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from styleaug._checks import check_choice, check_positive
 from styleaug._records import check_fields
 from styleaug.features.encoders import build_encoder
-from styleaug.functional import adain_to
-from styleaug.stylizers.adain_network import build_decoder, feature_moments
+from styleaug.functional import adain_to, feature_moments
+from styleaug.stylizers.adain_network import build_decoder
 
 _VGG = {"relu4_1": ("relu5_1", (512, 512), 8), "relu3_1": ("pool3", (256, 256), 4)}
 _LEVELS = {

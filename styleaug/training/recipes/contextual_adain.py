@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from styleaug._checks import check_positive
 from styleaug.features.encoders import OWN_VGG
-from styleaug.functional import adain_to
+from styleaug.functional import adain_to, feature_moments
 from styleaug.stylex.encoder import StyleX
-from styleaug.stylizers.adain_network import AdaINConfig, AdaINNetwork, feature_moments
+from styleaug.stylizers.adain_network import AdaINConfig, AdaINNetwork
 from styleaug.training.config import TrainConfig
 from styleaug.training.losses import content_loss, contextual_loss, style_loss
 from styleaug.training.losses.contextual import Direction
