@@ -240,7 +240,7 @@ def test_restoration_brings_the_content_closer(train, one_pair):
         stylizer, _, stylized = _trained(train, one_pair, weights, seed=seed, low_res_scales=[1.0])
         return (stylizer.restore(stylized, content) - content).square().mean().item()
 
-    seeds = (1, 2)  # one run's ratio is anything from 0.4 to 1.05: rounding decides where it goes
+    seeds = (1, 2, 3, 4)  # one run's ratio is 0.4 to 1.05: rounding decides where it goes
     without, restoring = (sum(error(weight, seed) for seed in seeds) for weight in (0.0, 100.0))
     assert restoring < 0.8 * without
 
