@@ -127,14 +127,14 @@ class ImageCache:
         self._left = most
 
     def __call__(self, path: Path) -> Tensor:
-        """Return an image ``(1, 3, H, W)`` in [0, 1]."""
+        """Return an image ``(1, 3, H, W)``, as it is stored: bytes, or floats in [0, 1]."""
         batch = self._kept.get(path)
         if batch is None:
             batch = as_batch(read_image(path).pixels)[0]
             check_sides("image", batch, 32)
             if batch.nbytes <= self._left:
                 self._kept[path], self._left = batch, self._left - batch.nbytes
-        return to_content(batch)
+        return batch
 
 
 def _pair(content: Tensor, style: Tensor, skipped: int) -> dict[str, Tensor]:
@@ -181,7 +181,7 @@ def random_crop(image: Tensor, size: int, rng: np.random.Generator) -> Tensor:
     """Return a crop ``(1, 3, size, size)`` at a random place and scale, flipped and turned.
 
     Args:
-        image: ``(1, 3, H, W)`` in [0, 1].
+        image: ``(1, C, H, W)``, bytes or floats in [0, 1].
         size: Side of the crop.
         rng: Source of randomness.
     """
@@ -189,11 +189,7 @@ def random_crop(image: Tensor, size: int, rng: np.random.Generator) -> Tensor:
     side = int(min(shortest, max(size * rng.uniform(0.5, 2.0), min(shortest, 32))))
     top = int(rng.integers(image.shape[2] - side + 1))
     left = int(rng.integers(image.shape[3] - side + 1))
-    crop = image[..., top : top + side, left : left + side]
-    if side != size:
-        crop = F.interpolate(crop, (size, size), mode="bilinear", antialias=True).clamp(0.0, 1.0)
-    turned = torch.rot90(crop, int(rng.integers(4)), (2, 3))
-    return (turned.flip(3) if rng.random() < 0.5 else turned).contiguous()
+    return _square(image, top, left, side, size, rng)
 
 
 def random_scale(rng: np.random.Generator) -> float:
@@ -205,7 +201,7 @@ def scaled_crop(image: Tensor, size: int, scale: float, rng: np.random.Generator
     """Return a crop ``(1, 3, size, size)`` at a random place, flipped and turned.
 
     Args:
-        image: ``(1, 3, H, W)`` in [0, 1].
+        image: ``(1, C, H, W)``, bytes or floats in [0, 1].
         size: Side of the crop.
         scale: Pixels of the image to one of the crop; less where the image is too small for it.
         rng: Source of randomness.
@@ -214,7 +210,14 @@ def scaled_crop(image: Tensor, size: int, scale: float, rng: np.random.Generator
     side = min(round(size * scale), max(min(shortest, 32), round(_MOST * shortest)))
     top = int(rng.integers(image.shape[2] - side + 1))
     left = int(rng.integers(image.shape[3] - side + 1))
-    crop = image[..., top : top + side, left : left + side]
+    return _square(image, top, left, side, size, rng)
+
+
+def _square(
+    image: Tensor, top: int, left: int, side: int, size: int, rng: np.random.Generator
+) -> Tensor:
+    """Return a square of an image as floats, scaled, turned and flipped."""
+    crop = to_content(image[..., top : top + side, left : left + side])
     if side != size:
         crop = F.interpolate(crop, (size, size), mode="bilinear", antialias=True).clamp(0.0, 1.0)
     turned = torch.rot90(crop, int(rng.integers(4)), (2, 3))

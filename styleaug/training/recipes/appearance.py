@@ -134,29 +134,34 @@ class AppearanceRecipe(Recipe):
             content, style = content.float().contiguous(), style.float().contiguous()
             content, style, truth = self.make_pairs(content, style)
         count = len(content)
-        own, code, true_code = self.network.encoder(torch.cat([content, style, truth])).chunk(3)
+        own, true_code = self.network.encoder(torch.cat([content, truth])).chunk(2)
+        code = own.roll(count // 2, dims=0)
         known = count - round(self.options.foreign * count)
         wanted = torch.cat([code[:known], code.roll(1, dims=0)[known:]])
         output = self.network.painted(content, own, wanted)
         losses = truth_losses(output[:known], truth[:known])
-        losses["code"] = code_loss(code, true_code, own)
+        losses["code"] = code_loss(code, true_code)
         if known < count:
             styles = style.roll(1, dims=0)[known:]
             losses |= self._foreign(output[known:], content[known:], styles)
         return losses
 
     def make_pairs(self, content: Tensor, style: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return contents, styles and answers of two crops that were made alike.
+        """Return contents, styles and answers of crops that were made alike, two of a pair.
 
-        Noise, compression and uneven light are in contents and styles, not in the answers: no map
-        of colours can repeat them.
+        Of B pairs of crops become 2 B: content and style change places in the second half. Noise,
+        compression and uneven light are in contents and styles, not in the answers: no map of
+        colours can repeat them.
+
+        Args:
+            content: ``(B, 3, H, W)`` in [0, 1].
+            style: ``(B, 3, H, W)`` in [0, 1].
         """
-        content = vary_thickness(content, self.options.thickness)
-        content = paste_empty(content, self.options.empty)
-        style = paste_empty(style, self.options.empty)
         drawn = torch.rand(len(style), 1, 1, 1, device=style.device)
         style = torch.where(drawn < self.options.itself, content, style)
-        made = [torch.empty_like(content) for _ in range(3)]
+        crops = vary_thickness(torch.cat([content, style]), self.options.thickness)
+        crops = shuffle_blocks(paste_empty(crops, self.options.empty), self.options.shuffled)
+        contents, truth = torch.empty_like(crops), torch.empty_like(crops)
         grey = is_grey(content) & is_grey(style)
         # a fifth of the grey images is coloured all the same: a stain on a grey micrograph
         grey &= torch.rand(len(grey), device=grey.device) > 0.2
@@ -164,10 +169,11 @@ class AppearanceRecipe(Recipe):
             rows = (grey == kind).nonzero().flatten()
             if len(rows):
                 first, second = (appearance.draw_params(len(rows)) for _ in range(2))
-                made[0][rows] = change_appearance(content[rows], first)
-                made[1][rows] = change_appearance(style[rows], second)
-                made[2][rows] = change_appearance(content[rows], second.without(*_UNREPEATABLE))
-        return made[0], shuffle_blocks(made[1], self.options.shuffled), made[2]
+                for half, seen, asked in ((0, first, second), (len(style), second, first)):
+                    contents[rows + half] = change_appearance(crops[rows + half], seen)
+                    answer = asked.without(*_UNREPEATABLE)
+                    truth[rows + half] = change_appearance(crops[rows + half], answer)
+        return contents, contents.roll(len(style), dims=0), truth
 
     def preview(self, content: Tensor, style: Tensor) -> Tensor:
         """Return stylized images to look at."""
@@ -210,19 +216,18 @@ def truth_losses(output: Tensor, truth: Tensor) -> dict[str, Tensor]:
     }
 
 
-def code_loss(code: Tensor, same: Tensor, other: Tensor, *, temperature: float = 0.1) -> Tensor:
+def code_loss(code: Tensor, same: Tensor, *, temperature: float = 0.1) -> Tensor:
     """Return how hard it is to find the two codes of one appearance among all of a batch.
 
     Args:
-        code: ``(B, K)`` codes of the styles.
+        code: ``(B, K)`` codes of pictures in B appearances.
         same: ``(B, K)`` codes of other pictures in the same appearances.
-        other: ``(B, K)`` codes of those pictures in other appearances.
         temperature: That the cosines are divided by.
     """
     count = len(code)
     places = torch.arange(count, device=code.device)
-    embeddings = F.normalize(torch.cat([code, same, other]).float(), dim=1)
+    embeddings = F.normalize(torch.cat([code, same]).float(), dim=1)
     similarity = embeddings @ embeddings.T / temperature
-    itself = torch.eye(3 * count, dtype=torch.bool, device=code.device)
-    similarity = similarity.masked_fill(itself, float("-inf"))[: 2 * count]
+    itself = torch.eye(2 * count, dtype=torch.bool, device=code.device)
+    similarity = similarity.masked_fill(itself, float("-inf"))
     return F.cross_entropy(similarity, torch.cat([count + places, places]))
