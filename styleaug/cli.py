@@ -54,6 +54,12 @@ COMMANDS = {
         "stylize:run_stylize",
         given.STYLIZE_EXAMPLES,
     ),
+    "preview": Command(
+        "write a page that shows what stylize would do, before and after",
+        given.add_preview_arguments,
+        "preview:run_preview",
+        given.PREVIEW_EXAMPLES,
+    ),
     "list": Command(
         "show the stylizers, or one of them with its weights",
         given.add_list_arguments,

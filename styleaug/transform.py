@@ -10,9 +10,10 @@ from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
-from styleaug._checks import check_alpha, check_choice, check_device, check_probability
+from styleaug._checks import check_alpha, check_choice, check_count, check_device, check_probability
 from styleaug._draws import fold_in, generator_keys, id_keys, process_stream, uniforms
 from styleaug.functional import match_color
 from styleaug.images.batch import (
@@ -26,6 +27,8 @@ from styleaug.images.batch import (
     take_rows,
     to_content,
 )
+from styleaug.images.comparison import comparison_sheet
+from styleaug.images.sheet import to_picture
 from styleaug.images.window import check_window
 from styleaug.params import StyleParams
 from styleaug.styles import BatchStyles, Styles, as_style_source
@@ -263,6 +266,47 @@ class StyleTransfer(nn.Module):
         finished = (self._finished(view, content) for view in grid.unbind(1))
         views = [images.back(from_content(view, batch)) for view in finished]
         return torch.stack(views, dim=1)
+
+    @torch.no_grad()
+    def show(self, image: AnyImage | Images, *, seed: int = 0, limit: int = 8) -> Image.Image:
+        """Return a contact sheet of what the transform does: look at it before you train.
+
+        A row per image: content, style (where the styles come from the batch), result, half the
+        difference around mid-grey, and histograms of all three. Draws of ``show`` are its own:
+        those of a training run stay as they would have been.
+
+        Args:
+            image: A batch or an image; see the class.
+            seed: Seed of the draw.
+            limit: Most images that are shown.
+
+        Returns:
+            A picture, which notebooks display.
+
+        Example:
+            >>> transform = StyleTransfer("colorist", p=1.0)
+            >>> transform.show(torch.rand(2, 3, 64, 64)).size
+            (1036, 472)
+        """
+        check_count("limit", limit)
+        images = self._images(image)
+        params = self.draw_params(len(images), torch.Generator().manual_seed(seed))
+        results = self._images(self.apply_transform(images, params))
+        from_batch = isinstance(self.source, BatchStyles)
+        rows, labels = [], []
+        for row in range(min(limit, len(images))):
+            style = params.style[row]
+            reference = to_picture(images, style) if from_batch and params.applied[row] else None
+            rows.append((to_picture(images, row), reference, to_picture(results, row)))
+            labels.append(self._label(params, row))
+        return comparison_sheet(rows, labels)
+
+    def _label(self, params: StyleParams, row: int) -> str:
+        if not params.applied[row]:
+            return f"{row}: as it is"
+        style = params.style[row]
+        name = self.source.names[style] if isinstance(self.source, StyleBank) else style
+        return f"{row}: style {name}, alpha {params.alpha[row]:.2f}"
 
     def stylizer_on(self, device: str | torch.device) -> Stylizer:
         """Return the stylizer on a device."""

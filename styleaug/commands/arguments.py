@@ -21,6 +21,11 @@ STYLIZE_EXAMPLES = """examples:
   torchrun --nproc-per-node 4 -m styleaug stylize scans/ --style lab_a/ -o out/ --skip-existing
 """
 
+PREVIEW_EXAMPLES = """examples:
+  styleaug preview scans/ --style lab_a/ -o page.html
+  styleaug preview scans/ --style bank.safetensors --alpha 0.3:1.0 --count 12 -o page.html
+"""
+
 DEMO_EXAMPLES = """examples:
   styleaug demo
   styleaug demo --stylizer mkl -o mkl-demo
@@ -99,6 +104,29 @@ def add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, metavar="N", help="seed of the draw of styles (0)")
     add("--overwrite", action="store_true", help="replace existing outputs")
     add("--skip-existing", action="store_true", help="leave out contents whose outputs exist")
+    add_range_arguments(parser)
+    add_stylizer_arguments(parser)
+    parser.set_defaults(stylizer=None)  # that of a bank in --style, or the default
+
+
+def add_preview_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``styleaug preview``."""
+    add = parser.add_argument
+    add("content", nargs="+", metavar="CONTENT", help="files, folders or glob patterns")
+    add(
+        "--style",
+        nargs="+",
+        required=True,
+        metavar="STYLE",
+        help="style files, folders, patterns, or banks (styleaug bank)",
+    )
+    add("-o", "--output", default="preview.html", metavar="FILE", help="the page (%(default)s)")
+    add("--count", type=int, default=8, metavar="N", help="contents to show, evenly drawn (8)")
+    add("--weights", help="weights of the stylizer: a name, a file or hf:owner/name@revision")
+    add("--alpha", default="1.0", help="strength in [0, 1], or a range LOW:HIGH (default 1.0)")
+    add("--size", type=int, metavar="N", help="resize contents to a longest side of N pixels first")
+    add("--seed", type=int, default=0, metavar="N", help="as styleaug stylize will draw (0)")
+    add("--overwrite", action="store_true", help="replace an existing page")
     add_range_arguments(parser)
     add_stylizer_arguments(parser)
     parser.set_defaults(stylizer=None)  # that of a bank in --style, or the default

@@ -73,7 +73,7 @@ def stylize_files(options: StylizeOptions, console: Console) -> int:
     _check_counts(options)
     check_output("--output", options.output)
     alpha, window = parse_alpha(options.alpha), parse_window(options.bits, options.window)
-    given = _Styles.find(options.style)
+    given = StyleInputs.find(options.style)
     names = [*map(str, given.files), *(name for bank in given.banks for name in bank.names)]
     folders = style_names(names) if options.each_style else []
     all_jobs = plan_jobs(options.content, Path(options.output), folders)
@@ -116,7 +116,7 @@ def stylize_files(options: StylizeOptions, console: Console) -> int:
 
 
 @dataclass(frozen=True)
-class _Styles:
+class StyleInputs:
     """What ``--style`` names: image files, and banks that were encoded before."""
 
     files: list[Path]
@@ -124,7 +124,8 @@ class _Styles:
     inputs: list[Path]
 
     @classmethod
-    def find(cls, paths: Sequence[str]) -> _Styles:
+    def find(cls, paths: Sequence[str]) -> StyleInputs:
+        """Return the files and banks that paths name."""
         saved = [path for path in paths if path.endswith(".safetensors")]
         others = [path for path in paths if path not in saved]
         files = find_images(others) if others else []
@@ -259,13 +260,14 @@ def _write_grid(
     heads = ["content \\ style", *style_names(bank.names[index] for index in styles)]
     files = {file.as_posix(): file for file in style_files}  # the images of a bank are not at hand
     seen = replace(reading, size=None)
-    references = [_thumbnail(files.get(bank.names[index]), console, seen) for index in styles]
+    references = [thumbnail(files.get(bank.names[index]), console, seen) for index in styles]
     sheet = contact_sheet([[None, *references], *rows], ["", *labels], heads)
     with replacing(Path(path)) as temporary:
         sheet.save(temporary, format="PNG" if path.lower().endswith(".png") else "JPEG")
 
 
-def _thumbnail(path: Path | None, console: Console, reading: Reading) -> Image.Image | None:
+def thumbnail(path: Path | None, console: Console, reading: Reading) -> Image.Image | None:
+    """Return the picture of a file, or None where there is no file or it cannot be read."""
     loaded = None if path is None else load(path, console, reading)
     return None if loaded is None else to_picture(Images.cat([loaded.images]))
 

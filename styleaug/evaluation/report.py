@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from html import escape
 
 from PIL import Image
 
 from styleaug.evaluation.measures import MEASURES
+from styleaug.images.page import html_page, note_line, picture, wide_table
 
 Table = Mapping[str, Mapping[str, Mapping[str, float]]]
-
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1080px; margin: 2rem auto;
-       padding: 0 1rem; }
-h1 { font-size: 1.6rem; } h2 { margin-top: 2.4rem; font-size: 1.2rem; }
-table { border-collapse: collapse; width: 100%; }
-th, td { padding: .35rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
-th:first-child, td:first-child { text-align: left; }
-td.best { font-weight: 600; background: #eef6ee; }
-p.note { color: #666; } img { max-width: 100%; } figure { margin: 1rem 0; }
-svg text { font: 12px system-ui, sans-serif; fill: #333; }
-.wide { overflow-x: auto; } svg { min-width: 640px; }
-@media (max-width: 720px) {
-  body { margin: 1rem auto; } td, th { padding: .35rem .4rem; white-space: nowrap; }
-  th:first-child, td:first-child { position: sticky; left: 0; background: #fff; }
-  img { max-width: none; }
-}
-"""
 
 
 def write_report(
@@ -52,13 +33,12 @@ def write_report(
     """
     names = list(next(iter(table.values())))
     parts = [
-        f"<h1>{escape(title)}</h1>",
-        *(f'<p class="note">{escape(note)}</p>' for note in notes),
         "<h2>Means</h2>",
         means(table),
         "<h2>Distributions</h2>",
-        '<p class="note">Line: all pairs but the outer twentieths. Box: the middle half. Mark: '
-        "the median.</p>",
+        note_line(
+            "Line: all pairs but the outer twentieths. Box: the middle half. Mark: the median."
+        ),
         *(distributions(name, scores) for name in names),
         "<h2>Pairs</h2>",
         picture(sheet),
@@ -66,12 +46,7 @@ def write_report(
     ]
     for name, image in worst.items():
         parts += [f"<h3>{escape(name)}: {escape(MEASURES[name].summary)}</h3>", picture(image)]
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}"
-        f"</title><style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
-    )
+    return html_page(title, notes, parts)
 
 
 def means(table: Table) -> str:
@@ -93,8 +68,7 @@ def means(table: Table) -> str:
             for name in names
         )
         rows.append(f"<tr><td>{escape(stylizer)}</td>{cells}</tr>")
-    lines = f"<tr><th>stylizer</th>{head}</tr>{''.join(rows)}"
-    return f'<div class="wide"><table>{lines}</table></div>'
+    return wide_table(f"<th>stylizer</th>{head}", rows)
 
 
 def best_stylizer(table: Table, name: str) -> str:
@@ -140,15 +114,6 @@ def distributions(name: str, scores: Mapping[str, Mapping[str, Mapping[str, floa
         f'<svg viewBox="0 0 980 {bottom + 14}" width="100%">{"".join(lines)}{axis}</svg>'
         "</div></figure>"
     )
-
-
-def picture(image: Image.Image) -> str:
-    """Return an image as an element that carries its own data."""
-    file = io.BytesIO()
-    image.convert("RGB").save(file, format="JPEG", quality=88)
-    data = base64.b64encode(file.getvalue()).decode()
-    source = f"data:image/jpeg;base64,{data}"
-    return f'<figure class="wide"><img alt="contact sheet" src="{source}"></figure>'
 
 
 def _share(values: Sequence[float], share: float) -> float:

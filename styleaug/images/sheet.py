@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from styleaug.images.batch import AnyImage, Images, as_images, to_content
+from styleaug.images.batch import AnyImage, Images, as_images, take_rows, to_content
 
 _MARGIN = 6
 _LABEL = 18
@@ -63,16 +63,16 @@ def contact_sheet(
     return sheet
 
 
-def to_picture(image: AnyImage | Images) -> Image.Image:
-    """Return an image as an 8-bit RGB picture to look at.
+def to_picture(image: AnyImage | Images, row: int = 0) -> Image.Image:
+    """Return an image, or a row of a batch, as an 8-bit RGB picture to look at.
 
     Example:
         >>> import numpy as np
         >>> to_picture(np.full((32, 32), 65535, dtype=np.uint16)).getpixel((0, 0))
         (255, 255, 255)
     """
-    content = to_content(as_images(image).batch)[0]
-    return Image.fromarray((content * 255).round().byte().permute(1, 2, 0).numpy())
+    content = to_content(take_rows(as_images(image).batch, [row]))[0]
+    return Image.fromarray((content * 255).round().byte().permute(1, 2, 0).cpu().numpy())
 
 
 def _fitted(image: Image.Image, cell: int) -> Image.Image:
