@@ -27,8 +27,7 @@ from styleaug.images.batch import (
     take_rows,
     to_content,
 )
-from styleaug.images.comparison import comparison_sheet
-from styleaug.images.sheet import to_picture
+from styleaug.images.comparison import batch_sheet
 from styleaug.images.window import check_window
 from styleaug.params import StyleParams
 from styleaug.styles import BatchStyles, Styles, as_style_source
@@ -292,14 +291,12 @@ class StyleTransfer(nn.Module):
         images = self._images(image)
         params = self.draw_params(len(images), torch.Generator().manual_seed(seed))
         results = self._images(self.apply_transform(images, params))
-        from_batch = isinstance(self.source, BatchStyles)
-        rows, labels = [], []
-        for row in range(min(limit, len(images))):
-            style = params.style[row]
-            reference = to_picture(images, style) if from_batch and params.applied[row] else None
-            rows.append((to_picture(images, row), reference, to_picture(results, row)))
-            labels.append(self._label(params, row))
-        return comparison_sheet(rows, labels)
+        known = params.applied if isinstance(self.source, BatchStyles) else [False] * len(images)
+        styles = [
+            row if at_hand else None for row, at_hand in zip(params.style, known, strict=True)
+        ]
+        labels = [self._label(params, row) for row in range(min(limit, len(images)))]
+        return batch_sheet(images, results, styles, labels)
 
     def _label(self, params: StyleParams, row: int) -> str:
         if not params.applied[row]:

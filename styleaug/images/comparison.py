@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
-from styleaug.images.sheet import contact_sheet
+from styleaug.images.batch import Images
+from styleaug.images.sheet import contact_sheet, to_picture
 
 COLUMNS = ("content", "style", "result", "difference", "histograms")
 
@@ -46,6 +47,30 @@ def comparison_sheet(
         shown = difference(content, result)
         lines.append([content, style, result, shown, histograms([content, style, result])])
     return contact_sheet(lines, labels, COLUMNS, cell=cell)
+
+
+def batch_sheet(
+    images: Images, results: Images, styles: Sequence[int | None], labels: Sequence[str]
+) -> Image.Image:
+    """Return the comparison sheet of the first images of a batch, one for every label.
+
+    Args:
+        images: The contents.
+        results: What became of them.
+        styles: Which row of the contents is the style of each, or None.
+        labels: One per image that is shown.
+
+    Example:
+        >>> from styleaug.images.batch import as_images
+        >>> batch = as_images(np.zeros((2, 32, 32, 3), dtype=np.uint8))
+        >>> batch_sheet(batch, batch, [1, None], ["style 1", "as it is"]).size
+        (1036, 472)
+    """
+    rows = []
+    for row, style in enumerate(styles[: len(labels)]):
+        reference = None if style is None else to_picture(images, style)
+        rows.append((to_picture(images, row), reference, to_picture(results, row)))
+    return comparison_sheet(rows, labels)
 
 
 def difference(content: Image.Image, result: Image.Image) -> Image.Image:
