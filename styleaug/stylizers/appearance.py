@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from styleaug.stylizers.appearance_network import AppearanceNetwork
-from styleaug.stylizers.base import Maps, Precision, Stylizer
+from styleaug.stylizers.base import Maps, Precision
+from styleaug.stylizers.content_code import ContentCoded
+from styleaug.stylizers.detail import REACH
 from styleaug.weights import Weights, load_network, locate_weights, read_state_dict
 
 PACKAGED = (
@@ -26,7 +28,7 @@ PACKAGED = (
 """The weights that ship with the package; their card lies beside them in ``data``."""
 
 
-class AppearanceTransfer(Stylizer):
+class AppearanceTransfer(ContentCoded):
     """One map of colours and three gains of detail for the whole image, as a small network says.
 
     The style is a code of how a picture was made: stain, light, sensor, tone, sharpness. What the
@@ -62,6 +64,7 @@ class AppearanceTransfer(Stylizer):
 
     name = "appearance"
     least_side = 9
+    reach = REACH
 
     def __init__(
         self,
@@ -97,9 +100,9 @@ class AppearanceTransfer(Stylizer):
     def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
         return {"appearance": self.network.encoder(style), "grey": _is_grey(style).float()}
 
-    def _stylize(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
-        stylized = self.network(content, maps["appearance"])
-        grey = ((maps["grey"] > 0.999) & _is_grey(content)).view(-1, 1, 1, 1)
+    def _mapped(self, content: Tensor, own: Maps, maps: Maps, alpha: Tensor) -> Tensor:
+        stylized = self.network.painted(content, own["appearance"], maps["appearance"])
+        grey = ((maps["grey"] > 0.999) & (own["grey"] > 0.999)).view(-1, 1, 1, 1)
         stylized = torch.where(grey, stylized.mean(dim=1, keepdim=True), stylized)
         return content.lerp(stylized, alpha.view(-1, 1, 1, 1))
 

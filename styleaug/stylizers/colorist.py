@@ -6,9 +6,10 @@ from torch import Tensor
 
 from styleaug.functional import MIN_STD, channel_moments
 from styleaug.stylizers.base import ColorStylizer, Maps
+from styleaug.stylizers.content_code import ContentCoded
 
 
-class Colorist(ColorStylizer):
+class Colorist(ContentCoded, ColorStylizer):
     """Match the mean and standard deviation of every RGB channel.
 
     ``x' = (x - mean_c) * std_s / std_c + mean_s``; ``alpha`` interpolates the gain and the offset,
@@ -33,8 +34,8 @@ class Colorist(ColorStylizer):
         mean, std = channel_moments(style)
         return {"mean": mean, "std": std}
 
-    def _stylize(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
-        mean, std = channel_moments(content)
+    def _mapped(self, content: Tensor, own: Maps, maps: Maps, alpha: Tensor) -> Tensor:
+        mean, std = own["mean"], own["std"]
         strength = alpha.view(-1, 1, 1, 1)
         gain = 1.0 - strength + strength * maps["std"] / std.clamp_min(MIN_STD)
         offset = (1.0 - strength) * mean + strength * maps["mean"] - gain * mean

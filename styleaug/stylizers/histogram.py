@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from styleaug.stylizers.base import ColorStylizer, Maps
+from styleaug.stylizers.content_code import ContentCoded
 
 _LEVELS = 256
 
 
-class HistogramMatching(ColorStylizer):
+class HistogramMatching(ContentCoded, ColorStylizer):
     """Match the cumulative histogram of every RGB channel, through a table of 256 levels.
 
     Values between two levels are interpolated, so that float images keep their fine steps.
@@ -37,10 +38,10 @@ class HistogramMatching(ColorStylizer):
     def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
         return {"cdf": cumulative_histogram(_nearest_level(style))}
 
-    def _stylize(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
+    def _mapped(self, content: Tensor, own: Maps, maps: Maps, alpha: Tensor) -> Tensor:
         position = content * (_LEVELS - 1)
         lower = position.to(torch.int32).clamp_(0, _LEVELS - 2)
-        table = transport_table(cumulative_histogram(_nearest_level(content)), maps["cdf"])
+        table = transport_table(own["cdf"], maps["cdf"])
         identity = torch.linspace(0.0, 1.0, _LEVELS).to(table)
         table = torch.lerp(identity, table, alpha.view(-1, 1, 1))
         return _look_up(table, lower, position.sub_(lower))

@@ -7,9 +7,10 @@ from torch import Tensor
 
 from styleaug.functional import affine_color, mean_covariance, monge_kantorovich
 from styleaug.stylizers.base import ColorStylizer, Maps
+from styleaug.stylizers.content_code import ContentCoded
 
 
-class MongeKantorovich(ColorStylizer):
+class MongeKantorovich(ContentCoded, ColorStylizer):
     """Match the mean and the covariance of the RGB colours by the linear optimal transport.
 
     Unlike channel statistics it also matches how the channels go together, so that a pink stain
@@ -33,8 +34,8 @@ class MongeKantorovich(ColorStylizer):
         mean, covariance = mean_covariance(style)
         return {"mean": mean, "covariance": covariance}
 
-    def _stylize(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
-        mean, covariance = mean_covariance(content)
+    def _mapped(self, content: Tensor, own: Maps, maps: Maps, alpha: Tensor) -> Tensor:
+        mean, covariance = own["mean"], own["covariance"]
         transport = monge_kantorovich(covariance, maps["covariance"], eps=_LEVEL_SQUARED)
         strength = alpha.view(-1, 1, 1)
         matrix = torch.lerp(torch.eye(3).to(transport), transport, strength)

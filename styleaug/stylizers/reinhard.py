@@ -8,12 +8,13 @@ from torch import Tensor
 from styleaug.functional import channel_moments
 from styleaug.images.colorspace import lab_to_rgb, rgb_to_lab
 from styleaug.stylizers.base import ColorStylizer, Maps
+from styleaug.stylizers.content_code import ContentCoded, own_maps
 
 _MIN_LAB_STD = 0.4
 """One 8-bit grey level in units of L*."""
 
 
-class Reinhard(ColorStylizer):
+class Reinhard(ContentCoded, ColorStylizer):
     """Match the mean and standard deviation of the channels of CIE L*a*b*.
 
     ``alpha`` interpolates gain and offset in L*a*b*, where equal steps look equal.
@@ -36,13 +37,17 @@ class Reinhard(ColorStylizer):
     _chunk_bytes = 2**21
 
     def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
-        mean, std = channel_moments(rgb_to_lab(style))
-        return {"mean": mean, "std": std}
+        return _lab_moments(rgb_to_lab(style))
 
     def _stylize(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
         lab = rgb_to_lab(content)
-        mean, std = channel_moments(lab)
+        own = own_maps(maps) or _lab_moments(lab)
         strength = alpha.view(-1, 1, 1, 1)
-        gain = 1.0 - strength + strength * maps["std"] / std.clamp_min(_MIN_LAB_STD)
-        offset = (1.0 - strength) * mean + strength * maps["mean"] - gain * mean
+        gain = 1.0 - strength + strength * maps["std"] / own["std"].clamp_min(_MIN_LAB_STD)
+        offset = (1.0 - strength) * own["mean"] + strength * maps["mean"] - gain * own["mean"]
         return lab_to_rgb(torch.addcmul(offset, lab, gain))
+
+
+def _lab_moments(lab: Tensor) -> dict[str, Tensor]:
+    mean, std = channel_moments(lab)
+    return {"mean": mean, "std": std}
