@@ -22,7 +22,7 @@ from monai.transforms import RandHistogramShift
 from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 
-from benchmarks.record import time_in_turns, write_record
+from benchmarks.record import add_device, time_in_turns, write_record
 from styleaug import StyleBank, StyleTransfer, create_stylizer
 from styleaug.adapters import albumentations as on_albumentations
 from styleaug.adapters import monai as on_monai
@@ -35,22 +35,27 @@ def main() -> None:
     """Run both parts and write the record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", help="weights of micro; without, those that ship")
+    add_device(parser)
+    parser.set_defaults(device="cpu")  # where loaders work
     options = parser.parse_args()
     torch.set_num_threads(2)
     warnings.simplefilter("ignore")
     results = {}
     for name in ("colorist", "micro"):
         weights = options.weights if name == "micro" else None
-        results[name] = over_the_core(name, weights)
+        results[name] = over_the_core(name, weights, options.device)
         print(name, json.dumps(results[name]))
     results["loader, 4 workers"] = in_a_loader(options.weights)
     print(json.dumps(results["loader, 4 workers"], indent=1))
-    print(write_record("adapters", results))
+    print(write_record("adapters", results, device=options.device))
 
 
-def over_the_core(name: str, weights: str | None) -> dict[str, object]:
-    """Return the time of one image through the core and through every adapter."""
-    array, tensor = _image(), torch.from_numpy(_image()).permute(2, 0, 1).contiguous()
+def over_the_core(name: str, weights: str | None, device: str) -> dict[str, object]:
+    """Return the time of one image through the core and through every adapter.
+
+    Tensors lie on the device; arrays, and what becomes of them, on the CPU.
+    """
+    array, tensor = _image(), torch.from_numpy(_image()).permute(2, 0, 1).contiguous().to(device)
     core = {"weights": weights, "styles": _bank(name, weights)}
     transform = StyleTransfer(name, **core, p=1.0)
     pipeline = A.Compose([on_albumentations.StyleTransfer(name, **core, p=1.0)])
@@ -64,7 +69,7 @@ def over_the_core(name: str, weights: str | None) -> dict[str, object]:
         "monai": lambda: monai(tensor),
         "core, array": lambda: transform(array),
     }
-    times = time_in_turns(runs, repeats=101, warm_up=10)
+    times = time_in_turns(runs, repeats=101, warm_up=10, device=device)
     base = times["core"]["median"]
     over = {host: round(t["median"] / base - 1.0, 3) for host, t in times.items() if host != "core"}
     arrays = times["albumentations"]["median"] / times["core, array"]["median"] - 1.0

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from benchmarks.answers import distinct_crops, draw_change, kind_of
 from benchmarks.domains import read_content
-from benchmarks.record import write_record
+from benchmarks.record import add_device, write_record
 from styleaug import create_stylizer
 from styleaug.images.colorspace import rgb_to_lab
 from styleaug.stylex import StyleX
@@ -40,8 +40,9 @@ def main() -> None:
     parser.add_argument("--weights", help="other weights of appearance")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-record", action="store_true")
+    add_device(parser)
     options = parser.parse_args()
-    describes = descriptions(options.weights)
+    describes = descriptions(options.weights, options.device)
     results: dict[str, object] = {"appearances of each kind": COUNT, "seed": options.seed}
     for folder in sorted(path for path in options.images.iterdir() if path.is_dir()):
         first, second = pictures(folder, np.random.default_rng(options.seed))
@@ -50,18 +51,25 @@ def main() -> None:
         results[folder.name] = found
         print(folder.name, found, flush=True)
     if not options.no_record:
-        print(write_record("codes", results))
+        print(write_record("codes", results, device=options.device))
 
 
-def descriptions(weights: str | None) -> Mapping[str, Describe]:
+def descriptions(weights: str | None, device: str = "cpu") -> Mapping[str, Describe]:
     """Return what turns an image ``(1, 3, H, W)`` into a vector ``(1, K)``."""
-    stylizer, stylex = create_stylizer("appearance", weights=weights), StyleX()
-    return {
+    stylizer = create_stylizer("appearance", weights=weights).to(device)
+    stylex = StyleX().to(device)
+    describes = {
         "appearance": stylizer.describe,
         "Lab moments": _lab_moments,
         "histograms": _histograms,
         "StyleX": stylex.embed,
     }
+    return {name: placed(describe, device) for name, describe in describes.items()}
+
+
+def placed(describe: Describe, device: str) -> Describe:
+    """Return a function of images that works on a device, and gives the CPU what it finds."""
+    return lambda images: describe(images.to(device)).cpu()
 
 
 def pictures(folder: Path, rng: np.random.Generator) -> tuple[list[Tensor], list[Tensor]]:

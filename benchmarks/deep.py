@@ -8,6 +8,7 @@ convolution copies every neighbourhood out (unfold).
 
 from __future__ import annotations
 
+import argparse
 import gc
 import json
 import subprocess
@@ -20,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.record import time_in_turns, write_record
+from benchmarks.record import add_device, time_in_turns, write_record
 from styleaug import Stylizer, create_stylizer
 from styleaug.stylizers.adain_network import AdaINConfig, AdaINNetwork
 from styleaug.stylizers.rast_network import RASTConfig, RASTNetwork
@@ -33,13 +34,18 @@ SIDES = (256, 512)
 
 def main() -> None:
     """Measure, print and write the record."""
-    if len(sys.argv) == 4:
-        _once(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", nargs="*", metavar="memory", help="memory alone, on a CPU")
+    add_device(parser)
+    options = parser.parse_args()
+    if len(options.part) == 3:
+        _once(*options.part)
         return
     torch.set_num_threads(2)
-    if sys.argv[1:] != ["memory"]:
-        speed()
-    memory()
+    if options.part != ["memory"]:
+        speed(options.device)
+    if options.device == "cpu":
+        memory()
 
 
 def memory() -> None:
@@ -54,16 +60,16 @@ def memory() -> None:
     print(write_record("deep-memory", {"peak MB over the start": peaks}))
 
 
-def speed() -> None:
+def speed(device: str) -> None:
     """Measure the time of one image, print and write the record."""
     results: dict[str, object] = {}
-    built = {name: build(name) for name in NAMES}
+    built = {name: build(name).to(device) for name in NAMES}
     for side in SIDES:
-        content, style = torch.rand(1, 3, side, side), torch.rand(1, 3, 256, 256)
+        content, style = (torch.rand(1, 3, s, s, device=device) for s in (side, 256))
         runs = {}
         for name, stylizer in built.items():
             plain = PLAIN[name]
-            code, alpha = stylizer.encode_style(style), torch.ones(1)
+            code, alpha = stylizer.encode_style(style), torch.ones(1, device=device)
             ours = stylizer(content, code, alpha)
             with torch.no_grad():
                 gap = (plain(stylizer.network, content, style).clamp(0, 1) - ours).abs().max()
@@ -72,7 +78,7 @@ def speed() -> None:
             runs[f"{name}, plain"] = torch.no_grad()(
                 lambda s=stylizer, p=plain, x=content, y=style: p(s.network, x, y)
             )
-        times = time_in_turns(runs, repeats=7, warm_up=1)
+        times = time_in_turns(runs, repeats=7, warm_up=1, device=device)
         results[f"ms at {side}"] = times
         results[f"plain / ours at {side}"] = {
             name: round(times[f"{name}, plain"]["median"] / times[name]["median"], 2)
@@ -83,7 +89,7 @@ def speed() -> None:
             name: round(times[name]["median"] / base, 2) for name in NAMES
         }
     print(json.dumps(results, indent=1))
-    print(write_record("deep", results))
+    print(write_record("deep", results, device=device))
 
 
 def build(name: str) -> Stylizer:

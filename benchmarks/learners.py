@@ -33,7 +33,7 @@ class MixStyle(nn.Module):
             return maps
         mean = maps.mean(dim=(2, 3), keepdim=True).detach()
         std = (maps.var(dim=(2, 3), keepdim=True) + 1e-6).sqrt().detach()
-        share = self.mixing.sample((len(maps), 1, 1, 1))
+        share = self.mixing.sample((len(maps), 1, 1, 1)).to(maps)
         order = torch.randperm(len(maps))
         mixed_std = share * std + (1 - share) * std[order]
         return (maps - mean) / std * mixed_std + share * mean + (1 - share) * mean[order]
@@ -68,15 +68,16 @@ def segmenter(classes: int, mixstyle: bool) -> nn.Module:
     return net
 
 
-def train(samples: Samples, arm: Arm, steps: int, seed: int) -> nn.Module:
+def train(samples: Samples, arm: Arm, steps: int, seed: int, device: str = "cpu") -> nn.Module:
     """Train a network from scratch; every arm gets the same steps and the same batches.
 
-    Classes are drawn evenly; images are flipped and turned by right angles.
+    Classes are drawn evenly; images are flipped and turned by right angles. The augmentation works
+    where the images are, the network on the device.
     """
     torch.manual_seed(seed)
     dense = samples.targets.ndim == 3
     net = (segmenter if dense else classifier)(len(samples.classes), arm.mixstyle)
-    net = net.to(memory_format=torch.channels_last)
+    net = net.to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), 2e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, steps, pct_start=0.1)
     draws = torch.Generator().manual_seed(seed)
@@ -87,7 +88,7 @@ def train(samples: Samples, arm: Arm, steps: int, seed: int) -> nn.Module:
         images, targets = samples.images[rows], samples.targets[rows]
         if arm.augment is not None:
             images = arm.augment(images)
-        images, targets = _turned(images, targets, draws)
+        images, targets = (x.to(device) for x in _turned(images, targets, draws))
         with torch.autocast(images.device.type, torch.bfloat16):
             scores = net(images.contiguous(memory_format=torch.channels_last))
         loss = _loss(scores.float(), targets)
@@ -100,9 +101,9 @@ def train(samples: Samples, arm: Arm, steps: int, seed: int) -> nn.Module:
 
 
 @torch.inference_mode()
-def judge(model: Model, samples: Samples) -> dict[str, float]:
+def judge(model: Model, samples: Samples, device: str = "cpu") -> dict[str, float]:
     """Return balanced accuracy, or Dice, mean IoU and pixel accuracy, of a model."""
-    scores = torch.cat([model(chunk) for chunk in samples.images.split(SHOWN)])
+    scores = torch.cat([model(part.to(device)).cpu() for part in samples.images.split(SHOWN)])
     found, true = scores.argmax(dim=1), samples.targets
     if true.ndim == 1:
         recall = [float((found[true == label] == label).float().mean()) for label in true.unique()]

@@ -29,7 +29,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
 from torchvision.transforms import v2
 
 from benchmarks.protocol_data import STUDIES, Splits
-from benchmarks.record import write_record
+from benchmarks.record import add_device, write_record
 from styleaug import StyleBank, StyleTransfer
 from styleaug.tta import StyleTTA
 
@@ -103,7 +103,8 @@ def main() -> None:
     settings = {k: v for k, v in vars(options).items() if k not in ("root", "out")}
     print(json.dumps(runs, indent=1))
     if options.record:
-        print(write_record(options.record, {"settings": settings, "runs": runs}))
+        results = {"settings": settings, "runs": runs}
+        print(write_record(options.record, results, device=options.device))
 
 
 def run(splits: Splits, classes: int, seed: int, options: argparse.Namespace) -> dict:
@@ -120,7 +121,10 @@ def run(splits: Splits, classes: int, seed: int, options: argparse.Namespace) ->
         )
     module = Classifier(classes, options.epochs, augment, moments_of(splits["train"]))
     best = ModelCheckpoint(Path(options.out) / f"{options.augment}-{seed}", monitor="loss")
+    kind, _, number = options.device.partition(":")
     trainer = lightning.Trainer(
+        accelerator=kind,
+        devices=[int(number or 0)] if kind == "cuda" else 1,
         max_epochs=options.epochs,
         callbacks=[EarlyStopping("loss", patience=10), best],
         logger=False,
@@ -191,6 +195,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quiet", action="store_true")
     parser.add_argument("-o", "--out", default="runs")
     parser.add_argument("--record", help="name of the record; without, none is written")
+    add_device(parser)
     return parser.parse_args()
 
 

@@ -27,7 +27,7 @@ from scipy.optimize import isotonic_regression
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from benchmarks.record import write_record
+from benchmarks.record import add_device, write_record
 from styleaug import Stylizer, create_stylizer
 from styleaug.features import FeatureExtractor
 from styleaug.functional import channel_mean_std, edge_correlation
@@ -50,17 +50,22 @@ def main() -> None:
     parser.add_argument("--weights", help="weights of micro, which then takes part, too")
     parser.add_argument("--stylizers", nargs="+", default=STYLIZERS)
     parser.add_argument("--no-record", action="store_true")
+    add_device(parser)
     options = parser.parse_args()
-    images = read_kinds(Path(options.images), options.each)
+    device, found = options.device, read_kinds(Path(options.images), options.each)
+    images = {kind: [crop.to(device) for crop in crops] for kind, crops in found.items()}
     extractor = FeatureExtractor("vgg19", LAYERS, weights=options.features, scale=SCALES)
+    extractor = extractor.to(device)
     results = {}
     for name in (*options.stylizers, *(["micro"] if options.weights else [])):
         weights = options.weights if name == "micro" else None
-        results[name] = evaluate(create_stylizer(name, weights=weights), images, extractor)
+        stylizer = create_stylizer(name, weights=weights).to(device)
+        results[name] = evaluate(stylizer, images, extractor)
         print(name, json.dumps(results[name]["all"]))
     compare(results)
     if not options.no_record:
-        print(write_record("quality", {"kinds": {k: len(v) for k, v in images.items()}, **results}))
+        kinds = {kind: len(crops) for kind, crops in images.items()}
+        print(write_record("quality", {"kinds": kinds, **results}, device=device))
 
 
 def read_kinds(folder: Path, each: int) -> dict[str, list[Tensor]]:
@@ -116,7 +121,7 @@ def measure(
 
 def structure(output: Tensor, content: Tensor) -> float:
     """Return the SSIM of the greys once the best monotone tone curve is taken off."""
-    out, grey = (image.mean(dim=1)[0].double().numpy() for image in (output, content))
+    out, grey = (image.mean(dim=1)[0].double().cpu().numpy() for image in (output, content))
     order = np.argsort(grey, axis=None, kind="stable")
     fitted = np.empty(grey.size)
     up = isotonic_regression(out.ravel()[order]).x

@@ -1,10 +1,12 @@
-"""What every benchmark shares: timing in turns, and the record of a run."""
+"""What every benchmark shares: the device, timing in turns, and the record of a run."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import time
@@ -23,12 +25,38 @@ PACKAGES = (
     "monai",
     "scikit-image",
     "torchstain",
+    "kornia",
     "numpy",
 )
 
 
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--device``: what is measured runs there, and the record is named after it."""
+    default = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", default=default, help="cpu, cuda, cuda:1 ... (%(default)s)")
+
+
+def synchronize(device: str) -> None:
+    """Wait until a device has done what it was given; a CPU always has."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def seconds_of(run: Callable[[], object], device: str) -> float:
+    """Return how long one call takes, until the device has finished it."""
+    synchronize(device)
+    start = time.perf_counter()
+    run()
+    synchronize(device)
+    return time.perf_counter() - start
+
+
 def time_in_turns(
-    runs: Mapping[str, Callable[[], object]], *, repeats: int = 15, warm_up: int = 2
+    runs: Mapping[str, Callable[[], object]],
+    *,
+    repeats: int = 15,
+    warm_up: int = 2,
+    device: str = "cpu",
 ) -> dict[str, dict[str, float]]:
     """Time functions in turns; milliseconds: median, and the quartiles as the spread."""
     for _ in range(warm_up):
@@ -37,36 +65,51 @@ def time_in_turns(
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: _summary(values) for name, values in seconds.items()}
+            seconds[name].append(seconds_of(run, device))
+    return {name: summary(values) for name, values in seconds.items()}
 
 
-def write_record(name: str, results: object) -> Path:
-    """Write a result with the machine, the versions and the commit; returns the path."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    record = {"benchmark": name, "machine": _machine(), "versions": _versions(), **_commit()}
-    folder = RESULTS / _own_version()
+def write_record(
+    name: str, results: object, *, device: str = "cpu", folder: Path | None = None
+) -> Path:
+    """Write a result with the machine, the versions and the commit; returns the path.
+
+    Args:
+        name: What was measured.
+        results: The figures.
+        device: Where it ran; the file is named after it, such as ``step--cuda-nvidia-h100.json``.
+        folder: Where to; None: the folder of this version's results.
+    """
+    machine = _machine(device)
+    record = {"benchmark": name, "machine": machine, "versions": _versions(), **_commit()}
+    folder = folder or RESULTS / _own_version()
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}--{device}.json"
+    path = folder / f"{name}--{_label(device)}.json"
     path.write_text(json.dumps({**record, "results": results}, indent=1) + "\n")
     return path
 
 
-def _summary(values: list[float]) -> dict[str, float]:
+def _label(device: str) -> str:
+    if torch.device(device).type != "cuda":
+        return torch.device(device).type
+    name = torch.cuda.get_device_name(device).lower()
+    return "cuda-" + re.sub("[^a-z0-9]+", "-", name).strip("-")
+
+
+def summary(values: list[float]) -> dict[str, float]:
+    """Return the median and the quartiles of seconds, in milliseconds."""
     low, middle, high = statistics.quantiles(values, n=4)
     return {key: round(v * 1e3, 3) for key, v in {"median": middle, "q1": low, "q3": high}.items()}
 
 
-def _machine() -> dict[str, object]:
+def _machine(device: str) -> dict[str, object]:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return {
         "cpu": names[0] if names else platform.processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "gpu": torch.cuda.get_device_name(device) if device.startswith("cuda") else None,
         "system": platform.system(),
         "python": platform.python_version(),
     }

@@ -28,7 +28,7 @@ from scipy.stats import ttest_rel
 from benchmarks.arms import bank_of, other_arms, style_arms
 from benchmarks.domains import Samples, read_classes, read_masks, read_square
 from benchmarks.learners import Model, judge, train
-from benchmarks.record import write_record
+from benchmarks.record import add_device, write_record
 from styleaug import StyleBank, Stylizer, create_stylizer
 from styleaug.images.files import find_images
 from styleaug.tta import StyleTTA
@@ -67,7 +67,8 @@ def main() -> None:
     _show(rows)
     if options.record:
         settings = {k: v for k, v in vars(options).items() if k not in ("index", "outside", "out")}
-        print(write_record(options.record, {"settings": settings, "table": rows}))
+        results = {"settings": settings, "table": rows}
+        print(write_record(options.record, results, device=options.device))
 
 
 def _run_fold(
@@ -91,7 +92,7 @@ def _run_fold(
         if key in done:
             continue
         start = time.perf_counter()
-        net = train(fold.training, arms[name](), options.steps, seed)
+        net = train(fold.training, arms[name](), options.steps, seed, options.device)
         trained = time.perf_counter() - start
         scores = _judged(net, fold, options, banks, seed)
         row = {"fold": fold.name, "seed": seed, "arm": name, "seconds": round(trained, 1)}
@@ -118,8 +119,8 @@ def _judged(
         )
     return {
         name: {
-            "held": judge(model, fold.held),
-            "unseen": {domain: judge(model, part) for domain, part in fold.unseen.items()},
+            "held": judge(model, fold.held, options.device),
+            "unseen": {d: judge(model, part, options.device) for d, part in fold.unseen.items()},
         }
         for name, model in models.items()
     }
@@ -230,6 +231,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--part", default="0/1")
     parser.add_argument("-o", "--out", default="shift.jsonl")
     parser.add_argument("--record", help="name of the record; without, none is written")
+    add_device(parser)
     return parser.parse_args()
 
 

@@ -5,6 +5,7 @@ Run ``python -m benchmarks.speed``; the result goes to ``benchmarks/results``.
 
 from __future__ import annotations
 
+import argparse
 import json
 from functools import partial
 
@@ -16,7 +17,7 @@ from skimage.exposure import match_histograms
 from torch import nn
 from torchstain.torch.normalizers.reinhard import TorchReinhardNormalizer
 
-from benchmarks.record import time_in_turns, write_record
+from benchmarks.record import add_device, time_in_turns, write_record
 from styleaug import StyleBank, StyleTransfer, Stylizer, list_stylizers
 from styleaug.stylizers import STYLIZERS
 
@@ -31,13 +32,13 @@ def _images(count: int) -> torch.Tensor:
     return 0.8 * smooth + 0.2 * fine
 
 
-def color_against_clone() -> dict[str, object]:
+def color_against_clone(device: str) -> dict[str, object]:
     """Every colour stylizer through StyleTransfer with a bank of 64 styles, against one clone.
 
     Kornia's colour jitter and equalisation on the same batch, a draw for every image, are the
     yardstick.
     """
-    images, styles = _images(BATCH), list(_images(64))
+    images, styles = _images(BATCH).to(device), list(_images(64))
     runs = {"clone": lambda: images.clone()}
     for name in list_stylizers():
         if STYLIZERS[name].weights or not getattr(STYLIZERS[name].build, "follows_color", False):
@@ -48,22 +49,26 @@ def color_against_clone() -> dict[str, object]:
     for name in ("ColorJiggle", "RandomEqualize"):
         settings = (0.2, 0.2, 0.2, 0.02) if name == "ColorJiggle" else ()
         runs[f"kornia {name}"] = partial(getattr(kornia, name)(*settings, p=1.0), images)
-    times = time_in_turns(runs, repeats=31)
+    times = time_in_turns(runs, repeats=31, device=device)
     clone = times["clone"]["median"]
     ratios = {name: round(t["median"] / clone, 2) for name, t in times.items()}
     return {"ms_per_batch": times, "times_one_clone": ratios}
 
 
-def color_against_twins() -> dict[str, object]:
-    """Colour stylizers on a uint8 batch against the same method elsewhere, image by image."""
-    batch = (_images(BATCH) * 255).to(torch.uint8)
+def color_against_twins(device: str) -> dict[str, object]:
+    """Colour stylizers on a uint8 batch against the same method elsewhere, image by image.
+
+    On a GPU only ours work there; the others take arrays, or lie on the CPU.
+    """
+    on_cpu = (_images(BATCH) * 255).to(torch.uint8)
+    batch = on_cpu.to(device)
     style = batch[0]
-    arrays = [image.permute(1, 2, 0).contiguous().numpy() for image in batch]
+    arrays = [image.permute(1, 2, 0).contiguous().numpy() for image in on_cpu]
     reference = arrays[0]
     # of uint8 images this version of Albumentations returns black, so its twin gets floats
     floats = [np.float32(array) / 255.0 for array in arrays]
     reinhard = TorchReinhardNormalizer()
-    reinhard.fit(style)
+    reinhard.fit(on_cpu[0])
     means, stds = reference.mean((0, 1)), reference.std((0, 1))
 
     def numpy_color_statistics() -> None:
@@ -74,7 +79,7 @@ def color_against_twins() -> dict[str, object]:
 
     twins = {
         "colorist / numpy mean and std": numpy_color_statistics,
-        "reinhard / torchstain": lambda: [reinhard.normalize(image) for image in batch],
+        "reinhard / torchstain": lambda: [reinhard.normalize(image) for image in on_cpu],
         "histogram / scikit-image": lambda: [
             match_histograms(image, reference, channel_axis=-1) for image in arrays
         ],
@@ -92,7 +97,7 @@ def color_against_twins() -> dict[str, object]:
     for name in ("colorist", "reinhard", "mkl", "histogram", "fda"):
         transform = StyleTransfer(name, styles=style, p=1.0, seed=0)
         runs[name] = lambda transform=transform: transform(batch)
-    times = time_in_turns(runs, repeats=9)
+    times = time_in_turns(runs, repeats=9, device=device)
     per_image = {name: round(t["median"] / BATCH, 4) for name, t in times.items()}
     faster = {
         pair: round(times[pair]["median"] / times[pair.split(" / ")[0]]["median"], 2)
@@ -121,12 +126,12 @@ class _Dominant(Stylizer):
         return content if self.idle else self.layers(content)
 
 
-def around_a_network() -> dict[str, object]:
+def around_a_network(device: str) -> dict[str, object]:
     """Cost of a quarter of the images against all, and of everything but the network.
 
     The second is measured with a network that does nothing: params, checks, gather and scatter.
     """
-    images = _images(BATCH)
+    images = _images(BATCH).to(device)
     runs = {}
     for idle in (False, True):
         stylizer = _Dominant(idle=idle).freeze()
@@ -135,7 +140,7 @@ def around_a_network() -> dict[str, object]:
             transform = StyleTransfer(stylizer, styles=bank, portion=portion, seed=0)
             name = f"{label}, {'network idle' if idle else 'network at work'}"
             runs[name] = lambda transform=transform: transform(images)
-    times = time_in_turns(runs, repeats=9)
+    times = time_in_turns(runs, repeats=9, device=device)
     median = {name: t["median"] for name, t in times.items()}
     share = {
         label: round(median[f"{label}, network idle"] / median[f"{label}, network at work"], 4)
@@ -147,11 +152,14 @@ def around_a_network() -> dict[str, object]:
 
 def main() -> None:
     """Run all parts and write the record."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_device(parser)
+    device = parser.parse_args().device
     torch.set_num_threads(2)
     parts = (color_against_clone, color_against_twins, around_a_network)
-    results = {part.__name__: part() for part in parts}
+    results = {part.__name__: part(device) for part in parts}
     print(json.dumps(results, indent=1))
-    print(write_record("speed", results))
+    print(write_record("speed", results, device=device))
 
 
 if __name__ == "__main__":

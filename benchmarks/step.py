@@ -8,6 +8,7 @@ under bfloat16 autocast. Jitter of torchvision and kornia on the whole batch is 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 from collections.abc import Callable
 
 import torch
@@ -15,7 +16,7 @@ from torch import nn
 from torchvision import models
 from torchvision.transforms import v2
 
-from benchmarks.record import time_in_turns, write_record
+from benchmarks.record import add_device, time_in_turns, write_record
 from styleaug import StyleBank, StyleTransfer
 
 NETWORKS = {"ResNet-50": models.resnet50, "DenseNet-121": models.densenet121}
@@ -33,15 +34,16 @@ def main() -> None:
         default=["colorist", "reinhard", "mkl", "histogram", "fda", "micro"],
     )
     parser.add_argument("--no-record", action="store_true")
+    add_device(parser)
     options = parser.parse_args()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = options.device
     images = torch.randint(0, 256, (options.batch_size, 3, 224, 224), dtype=torch.uint8).to(device)
     steps = {
-        name: _step(build(weights=None).to(device), images) for name, build in NETWORKS.items()
+        name: training_step(build(weights=None).to(device), images)
+        for name, build in NETWORKS.items()
     }
-    augments = _augments(options.stylizers, images)
-    synced = {name: _synced(run, device) for name, run in (steps | augments).items()}
-    times = time_in_turns(synced, repeats=options.repeats, warm_up=1)
+    augments = augmentations(options.stylizers, images)
+    times = time_in_turns(steps | augments, repeats=options.repeats, warm_up=1, device=device)
     shares = {
         name: {net: round(times[name]["median"] / times[net]["median"], 4) for net in steps}
         for name in augments
@@ -50,10 +52,10 @@ def main() -> None:
         print(name, share)
     results = {"batch": options.batch_size, "ms": times, "share of a step": shares}
     if not options.no_record:
-        print(write_record("step", results))
+        print(write_record("step", results, device=device))
 
 
-def _step(net: nn.Module, images: torch.Tensor) -> Callable[[], object]:
+def training_step(net: nn.Module, images: torch.Tensor) -> Callable[[], object]:
     """Return one training step of a network."""
     optimizer = torch.optim.AdamW(net.parameters())
     labels = torch.zeros(len(images), dtype=torch.long, device=images.device)
@@ -69,31 +71,21 @@ def _step(net: nn.Module, images: torch.Tensor) -> Callable[[], object]:
     return step
 
 
-def _augments(names: list[str], images: torch.Tensor) -> dict[str, Callable[[], object]]:
+def augmentations(names: list[str], images: torch.Tensor) -> dict[str, Callable[[], object]]:
     """Return what is added to a step, by name."""
-    import kornia
-
     runs: dict[str, Callable[[], object]] = {}
-    styles = torch.rand(16, 3, 224, 224)
+    styles = torch.rand(16, 3, *images.shape[2:])
     for name in names:
         transform = StyleTransfer(name, styles=StyleBank.from_images(styles, name), portion=PORTION)
         runs[name] = lambda transform=transform: transform(images)
     jitter = v2.ColorJitter(0.2, 0.2, 0.2, 0.02)
     runs["torchvision ColorJitter, one draw per batch"] = lambda: jitter(images)
-    jiggle = kornia.augmentation.ColorJiggle(0.2, 0.2, 0.2, 0.02, p=1.0)
-    runs["kornia ColorJiggle, a draw per image"] = lambda: jiggle(images.float() / 255.0)
+    if importlib.util.find_spec("kornia") is not None:
+        import kornia.augmentation
+
+        jiggle = kornia.augmentation.ColorJiggle(0.2, 0.2, 0.2, 0.02, p=1.0)
+        runs["kornia ColorJiggle, a draw per image"] = lambda: jiggle(images.float() / 255.0)
     return runs
-
-
-def _synced(run: Callable[[], object], device: str) -> Callable[[], object]:
-    if device == "cpu":
-        return run
-
-    def synced() -> None:
-        run()
-        torch.cuda.synchronize()
-
-    return synced
 
 
 if __name__ == "__main__":

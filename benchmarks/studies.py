@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.record import write_record
+from benchmarks.record import add_device, write_record
 from styleaug import Stylizer, create_stylizer
 from styleaug.functional import edge_correlation, ssim
 from styleaug.images.batch import as_batch, to_content
@@ -62,15 +62,20 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="some of the variants")
     parser.add_argument("--lpips", type=float, default=0.0, help="weight of LPIPS in the ablation")
     parser.add_argument("-o", "--output", required=True, help="folder of the runs")
+    add_device(parser)
     options = parser.parse_args()
     variants = extractor_variants() if options.study == "extractors" else losses(options.lpips)
-    pairs = held_out(Path(options.held_out))
+    pairs = [
+        (content.to(options.device), style.to(options.device))
+        for content, style in held_out(Path(options.held_out))
+    ]
     results = {}
     for name in options.only or variants:
         path = trained(options, name, variants[name])
         results[name] = evaluate(path, options.study, pairs)
         print(name, json.dumps(results[name]), flush=True)
-    print(write_record(options.study, {"config": Path(options.config).read_text(), **results}))
+    results = {"config": Path(options.config).read_text(), **results}
+    print(write_record(options.study, results, device=options.device))
 
 
 def extractor_variants() -> dict[str, dict[str, object]]:
@@ -100,6 +105,7 @@ def trained(
     if not path.exists():
         base = TrainConfig.from_file(options.config, output=str(folder))
         both = {key: {**getattr(base, key), **value} for key, value in changes.items()}
+        both["accelerator"] = options.device.partition(":")[0]
         Trainer(base.with_changes(**both), resume=folder.exists()).run()
     return path
 
@@ -115,7 +121,7 @@ def held_out(folder: Path, each: int = 2) -> list[tuple[Tensor, Tensor]]:
 def evaluate(path: Path, study: str, pairs: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
     """Return the means over all pairs."""
     name = "rast" if study == "rast-ablation" else "contextual-adain"
-    stylizer = create_stylizer(name, weights=str(path))
+    stylizer = create_stylizer(name, weights=str(path)).to(pairs[0][0].device)
     rows = [_measure(stylizer, content, style) for content, style in pairs]
     return {key: round(sum(row[key] for row in rows) / len(rows), 4) for key in rows[0]}
 

@@ -26,8 +26,9 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
+from benchmarks.codes import placed
 from benchmarks.domains import read_square
-from benchmarks.record import write_record
+from benchmarks.record import add_device, write_record
 from styleaug.appearance.pipelines import blurred, ranged
 from styleaug.features import FeatureExtractor
 from styleaug.functional import channel_mean_std
@@ -96,17 +97,21 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=160)
     parser.add_argument("--figure", help="file of the t-SNE")
     parser.add_argument("--no-record", action="store_true")
+    add_device(parser)
     options = parser.parse_args()
-    metric = StyleX(options.weights)
+    metric = StyleX(options.weights).to(options.device)
+    one_view = StyleX(options.weights, views=1).to(options.device)
     embeds: dict[str, Embed] = {
         "StyleX": _short(metric.embed),
-        "StyleX, one view": _short(StyleX(options.weights, views=1).embed),
+        "StyleX, one view": _short(one_view.embed),
         "mean and deviation": _grey_moments,
         "histogram": _histogram,
     }
     if options.features:
         extractor = FeatureExtractor("vgg19", LAYERS, weights=options.features)
+        extractor = extractor.to(options.device)
         embeds["VGG statistics"] = _short(lambda images: _vgg(images, extractor))
+    embeds = {name: placed(embed, options.device) for name, embed in embeds.items()}
     results: dict[str, object] = {}
     kinds = {"films": options.images} | ({"other": options.other} if options.other else {})
     for kind, folder in kinds.items():
@@ -120,8 +125,9 @@ def main() -> None:
             print(label, json.dumps(results[label], indent=1), flush=True)
     if options.figure:
         draw_styles(read_grey(Path(options.images), options.size), embeds["StyleX"], options.figure)
+    found = {"images": {k: str(k) for k in kinds}, **results}
     if not options.no_record:
-        print(write_record("stylex", {"images": {k: str(k) for k in kinds}, **results}))
+        print(write_record("stylex", found, device=options.device))
 
 
 def read_grey(folder: Path, size: int) -> Tensor:

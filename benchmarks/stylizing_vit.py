@@ -8,14 +8,14 @@ machine set ``OMP_WAIT_POLICY=PASSIVE``, so that threads do not spin against oth
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Callable
 
 import stylizing_vit
 import torch
 from torch import Tensor
 
-from benchmarks.record import time_in_turns, write_record
+from benchmarks.record import add_device, time_in_turns, write_record
 from styleaug.stylizers.code import StyleCode
 from styleaug.stylizers.stylizing_vit import StylizingViT
 from styleaug.stylizers.vit.network import CONFIGS, StylizingViTNetwork
@@ -40,17 +40,17 @@ def _pair(size: str) -> tuple[torch.nn.Module, StylizingViTNetwork]:
     return theirs, ours
 
 
-def _runs(size: str) -> tuple[dict[str, Callable[[], Tensor]], dict[str, StyleCode]]:
-    theirs, network = _pair(size)
+def _runs(size: str, device: str) -> tuple[dict[str, Callable[[], Tensor]], dict[str, StyleCode]]:
+    theirs, network = (net.to(device) for net in _pair(size))
     generator = torch.Generator().manual_seed(1)
-    content, style = torch.rand(2, BATCH, 3, SIDE, SIDE, generator=generator).unbind()
+    content, style = torch.rand(2, BATCH, 3, SIDE, SIDE, generator=generator).to(device)
     normalised = [(images - 0.5) / 0.25 for images in (content, style)]
     half = [images.bfloat16() for images in normalised]
-    cast = _pair(size)[0].bfloat16()
-    alpha = torch.ones(BATCH)
+    cast = _pair(size)[0].to(device, torch.bfloat16)
+    alpha = torch.ones(BATCH, device=device)
 
     def under_autocast() -> Tensor:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast(content.device.type, dtype=torch.bfloat16):
             return theirs(*normalised)
 
     runs: dict[str, Callable[[], Tensor]] = {
@@ -81,10 +81,10 @@ def _runs(size: str) -> tuple[dict[str, Callable[[], Tensor]], dict[str, StyleCo
 
 
 @torch.no_grad()
-def measure(size: str) -> dict[str, object]:
+def measure(size: str, device: str) -> dict[str, object]:
     """Time all runs of one size in turns, and compare what they paint."""
-    runs, codes = _runs(size)
-    times = time_in_turns(runs, repeats=REPEATS[size], warm_up=1)
+    runs, codes = _runs(size, device)
+    times = time_in_turns(runs, repeats=REPEATS[size], warm_up=1, device=device)
     painted = (runs["reference"]() * 0.25 + 0.5).clamp(0, 1)
     errors = {
         precision: round((runs[f"{precision}, bank of kv"]() - painted).abs().max().item(), 7)
@@ -110,13 +110,16 @@ def _images(name: str) -> int:
 
 def main() -> None:
     """Measure the sizes that are named, all by default, and write the record."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sizes", nargs="*", help="tiny, small, base (all)")
+    add_device(parser)
+    options = parser.parse_args()
     torch.set_num_threads(2)
-    sizes = sys.argv[1:] or list(CONFIGS)
     results = {}
-    for size in sizes:
-        results[size] = measure(size)
+    for size in options.sizes or CONFIGS:
+        results[size] = measure(size, options.device)
         print(size, results[size]["times_reference"], flush=True)
-        path = write_record("stylizing-vit", results)
+        path = write_record("stylizing-vit", results, device=options.device)
     print(path)
 
 

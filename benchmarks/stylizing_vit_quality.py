@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
-from benchmarks.record import write_record
+from benchmarks.record import add_device, write_record
 from styleaug.functional import channel_mean_std
 from styleaug.stylizers import create_stylizer
 from styleaug.stylizers.stylizing_vit import StylizingViT
@@ -57,7 +57,7 @@ def fit(images: list[Tensor], steps: int, path: Path) -> None:
     torch.manual_seed(0)
     pixels = torch.stack([F.adaptive_avg_pool2d(image, 32) for image in images])
     mean, std = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3))
-    network = StylizingViTNetwork(replace(CONFIGS["tiny"], depth=4))
+    network = StylizingViTNetwork(replace(CONFIGS["tiny"], depth=4)).to(pixels.device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, steps, pct_start=0.05)
     colorist = create_stylizer("colorist")
@@ -66,7 +66,7 @@ def fit(images: list[Tensor], steps: int, path: Path) -> None:
         content, style = _squares(images, 4), _squares(images, 4)
         target = colorist.stylize(content, colorist.encode_style(style))
         content, style, target = ((x - scale[0]) / scale[1] for x in (content, style, target))
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast(content.device.type, dtype=torch.bfloat16):
             streams = network.streams(content, style)
             grid = (14, 14)
             repainted = network.decode(streams.anatomy, grid)
@@ -197,9 +197,11 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--mean", type=float, nargs=3)
     parser.add_argument("--std", type=float, nargs=3)
+    add_device(parser)
     arguments = parser.parse_args()
     random.seed(0)
-    images = read_images(arguments.folders)
+    device = arguments.device
+    images = [image.to(device) for image in read_images(arguments.folders)]
     held_out = images[::5][: arguments.measure]
     if not arguments.weights:
         fit([image for index, image in enumerate(images) if index % 5], arguments.steps, KEEP)
@@ -207,7 +209,7 @@ def main() -> None:
 
     def make(mode: str) -> StylizingViT:
         stylizer = StylizingViT(network, mean=list(mean), std=list(std), resize=mode)
-        return stylizer.freeze()
+        return stylizer.freeze().to(device)
 
     results = {
         "network": {"depth": network.config.depth, **load_tensors(arguments.weights or KEEP)[1]},
@@ -217,7 +219,7 @@ def main() -> None:
         "seams_fit_448": seams(held_out, make("fit")),
         "alpha": alpha_steps(held_out, make("fit")),
     }
-    print(write_record("stylizing-vit-quality", results))
+    print(write_record("stylizing-vit-quality", results, device=device))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,12 @@ Every figure comes from a JSON file in `benchmarks/results/`, with machine, vers
 [how benchmarks are run](../benchmarks/README.md) says how to repeat them. They are published when
 they lose, too. `python -m benchmarks.tables` writes this page.
 """
+NO_GPU = """\
+**No figure of a GPU exists yet.** Every one below is of a CPU. `python -m benchmarks.gpu` measures
+all that a GPU can change in one command of 25 minutes at most: stylizers from 224 to 4096 pixels
+and from 1 to 256 images, beside copies of the batch, training steps, test-time augmentation and
+other packages.
+"""
 Record = Mapping[str, Any]
 _BLACK = ("PixelDistributionAdaptation", "PDA")
 """What was timed in older records on uint8 images, of which it makes black."""
@@ -30,12 +36,19 @@ def main() -> None:
 def page() -> str:
     """Return the page in Markdown; sections without a record are left out."""
     parts = [INTRODUCTION]
+    if not list(RESULTS.glob("*/*--cuda-*.json")):
+        parts.append(NO_GPU)
     for name, (title, render) in SECTIONS.items():
-        files = sorted(RESULTS.glob(f"*/{name}--*.json"))
-        for file in files[-1:]:
+        for file in newest(name):
             record = json.loads(file.read_text())
             parts.append(f"## {title}\n\n{_origin(record, file)}\n\n{render(record['results'])}")
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
+
+
+def newest(name: str) -> list[Path]:
+    """Return the newest record of a benchmark on every device that it was run on."""
+    files = sorted(RESULTS.glob(f"*/{name}--*.json"))
+    return list({file.name: file for file in files}.values())
 
 
 def _origin(record: Record, file: Path) -> str:
@@ -160,8 +173,8 @@ def _step(results: Record) -> str:
 
 
 def _micro(results: Record) -> str:
-    kept = results["images_per_s, blocks kept"]
-    rows = [(name, value, kept[name]) for name, value in results["images_per_s"].items()]
+    kept = results.get("images_per_s, blocks kept", {})  # of a CPU only
+    rows = [(name, value, kept.get(name, "")) for name, value in results["images_per_s"].items()]
     memory = ", ".join(f"{k}: {v} GB" for k, v in results["peak_gb_at_4096"].items())
     names = ("", "images/s", "with large blocks of memory kept")
     return _table(names, rows) + f"\nAt 4096 × 4096: {memory}.\n"
@@ -220,6 +233,25 @@ def _stylex(results: Record) -> str:
     return text + _table(("", "", "retrieval", "spearman", "content gap"), rows)
 
 
+def _cells(results: Record) -> str:
+    """Return the figures of `benchmarks.gpu`, a row each, with what is missing and why."""
+    flat: dict[str, Record] = {}
+    for key, found in results.items():
+        flat |= {f"{key}, {k}": v for k, v in found.items()} if "copy" in found else {key: found}
+    keys = dict.fromkeys(k for found in flat.values() for k in found)
+    columns = [k for k in keys if k not in ("repeats", "skipped", "memory", "failed")]
+    rows = []
+    for key, found in flat.items():
+        why = found.get("skipped") or found.get("failed") or found.get("memory", "")
+        why = f"memory: {why}" if "memory" in found else why
+        figures = [
+            found[k]["median"] if k == "ms" and k in found else found.get(k, "") for k in columns
+        ]
+        rows.append((key, *figures, why))
+    head = ["peak MB" if k == "peak_mb" else k.replace("_per_", "/") for k in columns]
+    return _table(("", *head, "missing because"), rows)
+
+
 SECTIONS: dict[str, tuple[str, Callable[[Record], str]]] = {
     "shift-classes": ("White cells: four classes, three laboratories", _shift),
     "shift-nuclei": ("Nuclei: segmentation across stains", _shift),
@@ -234,6 +266,13 @@ SECTIONS: dict[str, tuple[str, Callable[[Record], str]]] = {
     "adapters": ("In a loader", _adapters),
     "deep": ("Speed of the attention systems", _deep),
     "stylizing-vit": ("Speed of Stylizing ViT", _stylizing_vit),
+    "gpu-copies": ("In units of one copy of the batch", _cells),
+    "gpu-launches": ("What a call asks of the device", _cells),
+    "gpu-step": ("Beside a training step", _cells),
+    "gpu-tta": ("Test-time augmentation beside plain forwards", _cells),
+    "gpu-peers": ("Beside other packages", _cells),
+    "gpu-stylizers": ("Every stylizer, size and batch", _cells),
+    "gpu-compiled": ("Compiled", _cells),
 }
 
 if __name__ == "__main__":

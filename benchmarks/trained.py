@@ -14,6 +14,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from PIL import Image
 
+from benchmarks.record import add_device
 from styleaug import create_stylizer
 from styleaug.evaluation.scores import read_sized
 from styleaug.images.files import find_images
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", help="folders to take, in this order")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("-o", "--out", type=Path, default=Path())
+    add_device(parser)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     sheet(options).save(options.out / f"{options.stylizer}.jpg", quality=90)
@@ -40,6 +42,7 @@ def main() -> None:
 def sheet(options: argparse.Namespace) -> Image.Image:
     """Return contents (rows) in styles (columns)."""
     stylizer = create_stylizer(options.stylizer, weights=options.runs[-1] / "model.safetensors")
+    stylizer = stylizer.to(options.device)
     stylizer.style_size = options.size
     kinds = options.kinds or sorted(path.name for path in options.images.iterdir())
     files = [find_images([options.images / kind]) for kind in kinds]
@@ -47,7 +50,9 @@ def sheet(options: argparse.Namespace) -> Image.Image:
     styles = [_square(found[-1], options.size) for found in files]
     rows = [[None, *(to_picture(style[0]) for style in styles)]]
     for content in contents:
-        painted = [stylizer.stylize(content, stylizer.encode_style(style)) for style in styles]
+        given = content.to(options.device)
+        codes = [stylizer.encode_style(style.to(options.device)) for style in styles]
+        painted = [stylizer.stylize(given, code).cpu() for code in codes]
         rows.append([to_picture(image[0]) for image in (content, *painted)])
     return contact_sheet(rows, ["", *kinds], ["content \\ style", *kinds], cell=options.size)
 

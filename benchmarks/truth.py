@@ -32,8 +32,8 @@ from torchstain.torch.normalizers.macenko import TorchMacenkoNormalizer
 from torchstain.torch.normalizers.reinhard import TorchReinhardNormalizer
 
 from benchmarks.answers import SIDE, Case, made_cases, registered_cases
-from benchmarks.record import write_record
-from styleaug import create_stylizer
+from benchmarks.record import add_device, write_record
+from styleaug import Stylizer, create_stylizer
 from styleaug.functional import edge_correlation, ssim
 
 STYLIZERS = ("appearance", "micro", "colorist", "reinhard", "mkl", "histogram", "fda")
@@ -56,8 +56,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sheets", type=Path)
     parser.add_argument("--name", default="truth", help="of the record; empty for none")
+    add_device(parser)
     options = parser.parse_args()
-    painters = own_painters(options.stylizers, options.weights)
+    painters = own_painters(options.stylizers, options.weights, options.device)
     if not options.no_peers:
         painters |= peers()
     cases = list(made_cases(options.images, options.each, options.seed)) if options.images else []
@@ -70,21 +71,29 @@ def main() -> None:
         for name, figures in table.items():
             print(f"  {name:12s}", json.dumps(figures))
     if options.name:
-        print(write_record(options.name, results))
+        print(write_record(options.name, results, device=options.device))
     if options.sheets:
         write_sheets(options.sheets, cases, rows, painters)
 
 
-def own_painters(names: tuple[str, ...], weights: str | None) -> dict[str, Painter]:
+def own_painters(
+    names: tuple[str, ...], weights: str | None, device: str = "cpu"
+) -> dict[str, Painter]:
     """Return the package's stylizers at full strength, and the learned ones at half of it."""
+
+    def painter(stylizer: Stylizer, alpha: float) -> Painter:
+        def paint(content: Tensor, style: Tensor) -> Tensor:
+            code = stylizer.encode_style(style.to(device))
+            return stylizer.stylize(content.to(device), code, alpha).cpu()
+
+        return paint
+
     painters: dict[str, Painter] = {"nothing": lambda content, style: content}
     for name in names:
         stylizer = create_stylizer(name, weights=weights if name == "appearance" else None)
-        painters[name] = lambda c, s, by=stylizer: by.stylize(c, by.encode_style(s))
+        painters[name] = painter(stylizer.to(device), 1.0)
         if name in LEARNED:
-            painters[f"{name}, alpha .5"] = lambda c, s, by=stylizer: by.stylize(
-                c, by.encode_style(s), 0.5
-            )
+            painters[f"{name}, alpha .5"] = painter(stylizer, 0.5)
     return painters
 
 

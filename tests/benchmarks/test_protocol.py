@@ -83,7 +83,7 @@ def test_a_study_trains_and_is_tested_with_and_without_tta(epithelium_stroma, tm
     assert 0.0 < float(std.min()) < float(mean.max()) < 1.0
     options = argparse.Namespace(
         augment="colorist", weights=None, portion=0.33, tta=["colorist"], views=2, epochs=1,
-        batch_size=4, workers=0, quiet=True, out=str(tmp_path / "runs"),
+        batch_size=4, workers=0, quiet=True, out=str(tmp_path / "runs"), device="cpu",
     )  # fmt: skip
     found = run(splits, classes, 1, options)
     assert list(found) == ["seed", "as it is", "colorist"]
