@@ -28,6 +28,7 @@ BESIDE = {
     "training": {0, 1, 2, 3, 4},
 }
 OPTIONAL = ("torchvision", "albumentations", "monai", "lightning", "torchmetrics", "skimage")
+OPTIONAL += ("pydicom", "nibabel")
 
 
 def _level(module: str) -> int | None:

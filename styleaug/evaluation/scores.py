@@ -14,9 +14,10 @@ from torch import Tensor
 
 from styleaug._draws import id_keys
 from styleaug.evaluation.measures import MEASURES
-from styleaug.images.batch import as_batch, to_content
+from styleaug.images.batch import to_content
 from styleaug.images.checks import check_sides
-from styleaug.images.files import find_named, read_image
+from styleaug.images.files import find_named
+from styleaug.images.opening import open_image
 from styleaug.metrics import PairMetric
 from styleaug.stylizers.base import Stylizer
 from styleaug.weights import file_digest
@@ -167,8 +168,11 @@ def folder_paint(folder: Path, size: int) -> Callable[[Pair, Tensor, Tensor], Te
 
 
 def read_sized(path: Path, size: int) -> Tensor:
-    """Return an image ``(1, 3, H, W)`` whose longest side has at most so many pixels."""
-    image = to_content(as_batch(read_image(path).pixels)[0])
+    """Return an image ``(1, 3, H, W)`` whose longest side has at most so many pixels.
+
+    Of a volume it is the middle slice.
+    """
+    image = to_content(open_image(path).images.middle().batch)
     check_sides("image", image, 32)
     scale = size / max(image.shape[2:])
     if scale >= 1.0:

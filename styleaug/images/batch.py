@@ -79,7 +79,27 @@ class Images:
             >>> Images.cat([one, one]).batch.shape
             torch.Size([2, 1, 40, 50])
         """
-        return Images(torch.cat([part.batch for part in parts]), _as_it_is, shape=parts[0].shape)
+        first = parts[0]
+        batch = torch.cat([part.batch for part in parts])
+        return Images(batch, _as_it_is, first.depth, first.shape)
+
+    def some_slices(self, rows: Sequence[int]) -> Images:
+        """Return some slices of volumes, below each other, to look at; there is no way back.
+
+        Example:
+            >>> volumes = Images(torch.rand(1, 1, 5 * 40, 50), lambda batch: batch, depth=5)
+            >>> volumes.some_slices([1, 3]).batch.shape
+            torch.Size([1, 1, 80, 50])
+        """
+        if list(rows) == list(range(self.depth)):
+            return self
+        cut = self.batch.unflatten(2, (self.depth, -1))
+        picked = torch.stack([cut[:, :, row] for row in rows], dim=2)
+        return Images(picked.flatten(2, 3), _as_it_is, len(rows), self.shape)
+
+    def middle(self) -> Images:
+        """Return the middle slice of volumes; images are their own."""
+        return self.some_slices([self.depth // 2])
 
     def sliced(self) -> Images:
         """Return the slices of volumes as images of their own."""

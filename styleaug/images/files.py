@@ -14,12 +14,14 @@ import tifffile
 from PIL import Image
 
 from styleaug._files import replacing
+from styleaug.images.medical import DICOM_SUFFIXES, NIFTI_SUFFIXES, check_readers, is_medical
 from styleaug.images.tiff import TiffKind, read_tiff_kind, write_tiff
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-"""Image files that a folder is searched for."""
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+SUFFIXES = (*PICTURES, *DICOM_SUFFIXES, *NIFTI_SUFFIXES)
+"""Image files that a folder is searched for; DICOM files without a suffix are found, too."""
 
-OTHERS = (".webp", ".gif", ".jp2", ".j2k", ".jpx", ".avif", ".heic", ".dcm", ".nii", ".nii.gz")
+OTHERS = (".webp", ".gif", ".jp2", ".j2k", ".jpx", ".avif", ".heic")
 """Image files that are passed over in a folder, but not without a word."""
 
 _DIRECT_MODES = ("L", "RGB", "RGBA", "LA", "I;16")
@@ -63,6 +65,7 @@ def find_images(paths: Sequence[str | Path]) -> list[Path]:
 
     Raises:
         FileNotFoundError: If a path does not exist or a pattern matches nothing.
+        ImportError: If what reads one of the files is not installed.
         ValueError: If there is no path, or a folder holds no image.
     """
     if not paths:
@@ -75,8 +78,15 @@ def find_named(path: str | Path) -> list[tuple[Path, Path]]:
 
     Raises:
         FileNotFoundError: If the path does not exist or the pattern matches nothing.
+        ImportError: If what reads one of the files is not installed.
         ValueError: If the path is empty, or a folder holds no image.
     """
+    named = _named(path)
+    check_readers(file for file, _ in named)
+    return named
+
+
+def _named(path: str | Path) -> list[tuple[Path, Path]]:
     if not str(path).strip():
         raise ValueError(f"path must name a file, a folder or a pattern, got {str(path)!r}.")
     root = Path(path)
@@ -154,7 +164,9 @@ def write_image(path: str | Path, pixels: np.ndarray, like: ImageFile) -> None:
 
 
 def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
+    if path.name.startswith(".") or not path.is_file():
+        return False
+    return path.suffix.lower() in PICTURES or is_medical(path)
 
 
 def _read_opened(image: Image.Image, path: Path) -> ImageFile:

@@ -13,17 +13,38 @@ from torch import Tensor
 Window: TypeAlias = tuple[float, float]
 Bounds: TypeAlias = "Window | tuple[Tensor, Tensor]"
 
+CT_WINDOWS: dict[str, Window] = {
+    "lung": (-1350.0, 150.0),
+    "bone": (-500.0, 1300.0),
+    "soft": (-150.0, 250.0),
+    "brain": (0.0, 80.0),
+}
+"""Black and white in Hounsfield units: centres -600, 400, 50, 40 and widths 1500, 1800, 400, 80.
 
-def check_window(name: str, window: Sequence[float] | None) -> Window | None:
+Source: Murphy, Baba et al., "Windowing (CT)", Radiopaedia.org, doi:10.53347/rID-52108; "soft" is
+its abdomen."""
+
+
+def check_window(name: str, window: Sequence[float] | str | None) -> Window | None:
     """Return black and white as floats, or raise ``ValueError`` unless they are two that rise.
 
+    Args:
+        name: What the caller calls the window, for the message.
+        window: Two numbers, or a name of `CT_WINDOWS`.
+
     Example:
-        >>> check_window("value_range", (0, 4095))
-        (0.0, 4095.0)
+        >>> check_window("value_range", (0, 4095)), check_window("value_range", "lung")
+        ((0.0, 4095.0), (-1350.0, 150.0))
     """
     if window is None:
         return None
-    values = list(window) if isinstance(window, Sequence) else []
+    if isinstance(window, str):
+        if window not in CT_WINDOWS:
+            raise ValueError(
+                f"{name} must be two numbers or one of {list(CT_WINDOWS)}, got {window!r}."
+            )
+        return CT_WINDOWS[window]
+    values: list[float] = list(window) if isinstance(window, Sequence) else []
     if len(values) == 2 and all(isinstance(value, Real) for value in values):
         low, high = map(float, values)
         if math.isfinite(low) and math.isfinite(high) and low < high:
@@ -37,25 +58,31 @@ def to_unit(values: Tensor, window: Bounds) -> Tensor:
     return ((values.to(torch.float32) - low) / (high - low)).clamp_(0.0, 1.0)
 
 
-def back_from_unit(values: Tensor, unit: Tensor, window: Bounds) -> Callable[[Tensor], Tensor]:
+def back_from_unit(
+    values: Tensor, unit: Tensor, window: Bounds, storable: tuple[int, int] | None = None
+) -> Callable[[Tensor], Tensor]:
     """Return the way back for what `to_unit` gave.
 
     Args:
         values: What came in.
         unit: What `to_unit` made of it.
-        window: Black and white, as numbers or as tensors that fit ``values``.
+        window: Black and white, as numbers or as tensors that fit ``values``; black above white
+            where dark is stored as a high number.
+        storable: Least and greatest integer that may come back; None: those of the data type.
 
     Returns:
         A function that maps painted ``unit`` to the unit and data type of ``values``. What lies
         outside of the window, and what was not painted, stays as it was to the bit.
     """
     low, high = window
-    inside = (values >= low) & (values <= high)
+    rises, falls = ((values >= a) & (values <= b) for a, b in ((low, high), (high, low)))
+    inside = rises | falls
 
     def back(painted: Tensor) -> Tensor:
         out = painted * (high - low) + low
         if not values.is_floating_point():
-            out = out.round_()
+            kind = torch.iinfo(values.dtype)
+            out = out.round_().clamp_(*(storable or (kind.min, kind.max)))
         changed = inside & (painted != unit)
         raw = torch.int16 if values.dtype == torch.uint16 else values.dtype  # where() of torch 2.6
         new, old = (tensor.view(raw) for tensor in (out.to(values.dtype), values))

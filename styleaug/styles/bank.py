@@ -13,11 +13,14 @@ from rich.progress import track
 from torch import Tensor
 
 from styleaug.images.batch import AnyImage, Images, as_images, has_eight_bits, to_content
-from styleaug.images.files import find_images, names_of, other_images, read_image
+from styleaug.images.files import find_images, names_of, other_images
+from styleaug.images.opening import find_sources, open_image
+from styleaug.images.scan import AnyWindow, check_file_window
 from styleaug.images.sheet import contact_sheet, to_picture
 from styleaug.images.window import Window, check_window
 from styleaug.styles.medoids import color_statistics
 from styleaug.styles.picking import DatasetImages, Describe, describe_content, pick_rows
+from styleaug.styles.volumes import Slices, check_slices, spread, style_images
 from styleaug.stylizers import check_stylizer, create_stylizer
 from styleaug.stylizers.base import Stylizer
 from styleaug.stylizers.code import StyleCode
@@ -112,31 +115,64 @@ class StyleBank:
         stylizer: Stylizer | str,
         *,
         keep: str | None = None,
-        value_range: tuple[float, float] | None = None,
+        value_range: AnyWindow = None,
+        slices: Slices = None,
+        seed: int = 0,
         progress: bool = False,
     ) -> StyleBank:
-        """Encode image files.
+        """Encode image files, DICOM and NIfTI among them; DICOM files of one series are a volume.
 
         Args:
             files: A folder (searched with its subfolders), a file, or a list of both.
             stylizer: A stylizer, or a name of the table.
             keep: As in `from_images`.
-            value_range: As in `from_images`.
+            value_range: As in `from_images`; of volumes also "lung", "bone", "soft", "brain" or
+                "percentile", as in `styleaug.images.open_image`.
+            slices: What of a volume is a style: so many slices, drawn, or "all". None: the whole
+                volume where the stylizer is pointwise, else 8 slices.
+            seed: Seed of the draw of slices, which depends on it and the name of the file.
             progress: Show a progress bar on the terminal.
 
         Raises:
             FileNotFoundError: If a path does not exist.
+            ImportError: If what reads a file is not installed.
             ValueError: If there is no image in it.
         """
+        check_slices(slices)
+        window = check_file_window("value_range", value_range)
         given = [files] if isinstance(files, str | Path) else files
-        paths = find_images(given)
+        sources = find_sources(find_images(given))
         if others := other_images(given):
             warnings.warn(f"passed over {names_of(others)}", stacklevel=2)
-        images = _Reader(paths)
-        names = [path.as_posix() for path in paths]
-        return cls.from_images(
-            images, stylizer, names=names, keep=keep, value_range=value_range, progress=progress
-        )
+        built = _built(stylizer, keep)
+        banks = []
+        for source in track(sources, "encoding styles", disable=not progress):
+            images = open_image(source, window=window).images
+            banks.append(cls.from_volume(images, built, source[0], slices=slices, seed=seed))
+        return cls.cat(banks)
+
+    @classmethod
+    def from_volume(
+        cls,
+        images: Images,
+        stylizer: Stylizer,
+        path: Path,
+        *,
+        slices: Slices = None,
+        seed: int = 0,
+    ) -> StyleBank:
+        """Encode what one file gave: an image, or what of a volume is a style.
+
+        Args:
+            images: As `styleaug.images.open_image` gives them.
+            stylizer: What encodes.
+            path: The file, after which the styles are named.
+            slices: As in `from_files`.
+            seed: As in `from_files`.
+        """
+        named = style_images(images, path, slices, seed, whole=stylizer.pointwise)
+        names, parts = zip(*named, strict=True)
+        return cls.from_images(parts, stylizer, names=names)
 
     @classmethod
     def from_dataset(
@@ -286,19 +322,6 @@ class StyleBank:
         return {**self.__dict__, "_on": {}}
 
 
-class _Reader(Sequence[Any]):
-    """Image files, read when they are asked for."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = paths
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: Any) -> Any:
-        return read_image(self.paths[index]).pixels
-
-
 def check_ids(ids: Sequence[int], count: int) -> None:
     """Raise ``ValueError`` unless all ids are those of ``count`` styles."""
     wrong = [item for item in ids if not 0 <= item < count]
@@ -323,9 +346,13 @@ def _encode(
 ) -> tuple[StyleCode, Tensor]:
     """Return the code and the vectors of an image or a batch."""
     value_range = None if has_eight_bits(image) else window
-    content = to_content(as_images(image, value_range=value_range).batch)
+    images = as_images(image, value_range=value_range)
+    if images.depth > 1:
+        images.check_sides(stylizer.least_side, stylizer.name)
+    content = to_content(images.batch)
     stylizer.check_sides("style", content)
-    return stylizer.encode_checked(content), describe_content(content, describe)
+    seen = to_content(images.some_slices(spread(images.depth)).batch)
+    return stylizer.encode_checked(content), describe_content(seen, describe)
 
 
 def _write_sheet(

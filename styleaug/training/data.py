@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from styleaug._draws import fold_in, id_keys
-from styleaug.images.batch import as_batch, to_content
+from styleaug.images.batch import to_content
 from styleaug.images.checks import check_sides
-from styleaug.images.files import find_images, read_image
+from styleaug.images.files import find_images
+from styleaug.images.opening import open_image
 
 _MAX_TRIES = 20
 
@@ -103,7 +104,10 @@ class PairDataset(Dataset[dict[str, Tensor]]):
             paths = folders[int(rng.integers(len(folders)))]
             path = paths[int(rng.integers(len(paths)))]
             try:
-                return (path, self._read(path)), tries
+                images = self._read(path)
+                slices = len(images)  # of a volume: one of them is drawn
+                row = int(rng.integers(slices)) if slices > 1 else 0
+                return (path, images[row : row + 1]), tries
             except (OSError, ValueError, TypeError) as error:
                 warnings.warn(f"skipped {path}: {error}", stacklevel=2)
         raise ValueError(f"{_MAX_TRIES} images in a row could not be read, the last was {path}.")
@@ -127,10 +131,10 @@ class ImageCache:
         self._left = most
 
     def __call__(self, path: Path) -> Tensor:
-        """Return an image ``(1, 3, H, W)``, as it is stored: bytes, or floats in [0, 1]."""
+        """Return an image ``(1, C, H, W)``, or slices ``(D, C, H, W)``; bytes or in [0, 1]."""
         batch = self._kept.get(path)
         if batch is None:
-            batch = as_batch(read_image(path).pixels)[0]
+            batch = open_image(path).images.sliced().batch
             check_sides("image", batch, 32)
             if batch.nbytes <= self._left:
                 self._kept[path], self._left = batch, self._left - batch.nbytes

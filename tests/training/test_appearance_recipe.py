@@ -118,8 +118,8 @@ def test_groups_must_be_a_regular_expression(slides):
 def test_the_cache_reads_a_file_once_while_there_is_room(slides, monkeypatch):
     from styleaug.training import data
 
-    read, seen = data.read_image, []
-    monkeypatch.setattr(data, "read_image", lambda path: (seen.append(path), read(path))[1])
+    read, seen = data.open_image, []
+    monkeypatch.setattr(data, "open_image", lambda path: (seen.append(path), read(path))[1])
     paths = sorted(slides.iterdir())
     cache = ImageCache(2 * 80 * 80 * 3)
     first = [cache(path) for path in paths]

@@ -1,0 +1,130 @@
+"""The one door for files: a path becomes pixels with their meaning, and a way to write another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from styleaug.images.batch import Images, as_images, has_eight_bits
+from styleaug.images.files import read_image, write_image
+from styleaug.images.medical import check_readers, is_dicom, is_nifti
+from styleaug.images.scan import AnyWindow, check_file_window
+from styleaug.images.window import Window, check_window
+
+Source: TypeAlias = "tuple[Path, ...]"
+"""A file, or the slices of a series in the order of their position."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file that was read and checked.
+
+    Attributes:
+        images: One image, or the slices of one volume below each other (`Images.depth`).
+        write: Writes pixels that ``images.restore`` gave as files of the same kind, one path per
+            file that was read, with a description of what was done.
+        kind: "picture", a modality of DICOM such as "CT", or "" where a volume does not say.
+        window: Black and white in the unit of the file, such as Hounsfield units; None: those of
+            its data type.
+        spacing: Millimetres between slices, rows and columns, where the file says.
+        profile: Its ICC colour profile.
+        lost: What a file that is written like this one cannot keep, in words.
+    """
+
+    images: Images
+    write: Callable[[Sequence[Path], np.ndarray, str], None]
+    kind: str = "picture"
+    window: Window | None = None
+    spacing: tuple[float, ...] | None = None
+    profile: bytes | None = None
+    lost: tuple[str, ...] = ()
+
+
+def open_image(source: str | Path | Sequence[str | Path], *, window: AnyWindow = None) -> Opened:
+    """Read an image file, a volume, or the slices of a series.
+
+    Args:
+        source: PNG, JPEG, TIFF, BMP, DICOM (``styleaug[dicom]``) or NIfTI (``styleaug[nifti]``);
+            several paths are the slices of one DICOM series, in order.
+        window: Black and white of what has more than 8 bits, in the unit of the file: two numbers,
+            "lung", "bone", "soft" or "brain" in Hounsfield units, or "percentile", the percentiles
+            0.5 and 99.5 of the volume. None: of pictures the data type; of DICOM its own window,
+            "soft" for CT without one; of MR and NIfTI "percentile".
+
+    Raises:
+        ImportError: If what reads such files is not installed.
+        OSError: If a file is missing or damaged.
+        TypeError: If it holds numbers of another kind.
+        ValueError: If it is of another kind, or the window does not fit it.
+
+    Example:
+        >>> from styleaug.samples import sample_images
+        >>> opened = open_image(sample_images()[0])
+        >>> opened.kind, opened.images.depth
+        ('picture', 1)
+    """
+    given = (source,) if isinstance(source, str | Path) else tuple(source)
+    paths = tuple(Path(path) for path in given)
+    window = check_file_window("window", window)
+    check_readers(paths)
+    if is_nifti(paths[0]):
+        return _open_nifti(paths[0], window)
+    if is_dicom(paths[0]):
+        return _open_dicom(paths, window)
+    return _open_picture(paths[0], window)
+
+
+def find_sources(files: Sequence[Path]) -> list[Source]:
+    """Return files as what they are: the slices of a DICOM series together, all others alone.
+
+    A series stands where the first of its files stood.
+    """
+    slices = [file for file in files if is_dicom(file)]
+    if not slices:
+        return [(file,) for file in files]
+    from styleaug.images.dicom import dicom_series
+
+    group = {file: series for series in dicom_series(slices) for file in series}
+    sources = [group.get(file, (file,)) for file in files]
+    return list(dict.fromkeys(sources))
+
+
+def _open_picture(path: Path, window: AnyWindow) -> Opened:
+    file = read_image(path)
+    if isinstance(window, str) and window == "percentile":
+        window = None
+    bounds = None if has_eight_bits(file.pixels) else check_window("window", window)
+
+    def write(targets: Sequence[Path], pixels: np.ndarray, how: str) -> None:
+        write_image(targets[0], pixels, file)
+
+    images = as_images(file.pixels, value_range=bounds)
+    profile = file.info.get("icc_profile")
+    return Opened(images, write, window=bounds, profile=profile, lost=file.lost)
+
+
+def _open_nifti(path: Path, window: AnyWindow) -> Opened:
+    from styleaug.images.nifti import read_nifti
+
+    scan, spacing, splice = read_nifti(path)
+
+    def write(targets: Sequence[Path], pixels: np.ndarray, how: str) -> None:
+        splice(targets[0], pixels)
+
+    return Opened(scan.images(window), write, "", scan.window(window), spacing)
+
+
+def _open_dicom(paths: Source, window: AnyWindow) -> Opened:
+    from styleaug.images.dicom import read_dicom, write_dicom
+
+    scan, spacing, profile = read_dicom(paths)
+
+    def write(targets: Sequence[Path], pixels: np.ndarray, how: str) -> None:
+        write_dicom(paths, targets, pixels, how)
+
+    kind, bounds = scan.modality or "", scan.window(window)
+    return Opened(scan.images(window), write, kind, bounds, spacing, profile)
