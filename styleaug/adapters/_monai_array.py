@@ -206,7 +206,7 @@ def _refuse_volumes(styles: Any) -> None:
             f"styles must be 2-D images, got the volume {what}. Encode its slices: volume = "
             "LoadImage(ensure_channel_first=True)(file), of shape (1, H, W, D), and "
             "styles=StyleBank.from_images(volume.movedim(-1, 0), stylizer, value_range=(a_min, "
-            "a_max)); of DICOM and NIfTI files StyleBank.from_files(file, stylizer, value_range=...)."
+            "a_max)); of DICOM and NIfTI files StyleBank.from_files(file, stylizer)."
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from numbers import Real
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -44,7 +44,7 @@ def check_window(name: str, window: Sequence[float] | str | None) -> Window | No
                 f"{name} must be two numbers or one of {list(CT_WINDOWS)}, got {window!r}."
             )
         return CT_WINDOWS[window]
-    values: list[float] = list(window) if isinstance(window, Sequence) else []
+    values: list[Any] = list(window) if isinstance(window, Sequence) else []
     if len(values) == 2 and all(isinstance(value, Real) for value in values):
         low, high = map(float, values)
         if math.isfinite(low) and math.isfinite(high) and low < high:
