@@ -11,7 +11,7 @@ ROOT = Path(styleaug.__file__).parent
 
 # Lower layers first. A module may import from its own layer's packages and from those below.
 LAYERS = [
-    {"_checks", "_draws", "_files", "_records", "weights", "samples"},
+    {"_checks", "_draws", "_files", "_records", "weights", "samples", "presets"},
     {"images"},
     {"functional"},
     {"features"},

@@ -1,0 +1,144 @@
+"""Where to begin, by kind of image: one table that can be read, and the arguments made of it.
+
+The figures behind every row are on the page of benchmarks ("Presets"), written from the records
+that the rows name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_TABLES = "noise becomes edges"
+_FOURIER = "clouds of colour that the style has not"
+_LESIONS = "of a lesion of +30 HU, 0.05 to 3 times the contrast was left"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A row of the table.
+
+    Attributes:
+        stylizer: Name of the recommended stylizer.
+        styles: Where its styles should come from, in words.
+        alpha: Range of the strength.
+        p: Probability that an image is stylized.
+        value_range: Black and white in the unit of the images; None where they have 8 bits.
+        avoid: What is not advised, and why.
+        measured: Kinds of images in the record "truth" that stand for this one; empty where it was
+            not measured.
+        note: What else one should know.
+    """
+
+    stylizer: str
+    styles: str
+    alpha: tuple[float, float] = (0.3, 1.0)
+    p: float = 0.5
+    value_range: tuple[float, float] | None = None
+    avoid: Mapping[str, str] = field(default_factory=dict)
+    measured: tuple[str, ...] = ()
+    note: str = ""
+
+
+PRESETS: Mapping[str, Preset] = {
+    "he": Preset(
+        "appearance",
+        "tiles of other laboratories' slides, with tissue",
+        avoid={
+            "histogram": _TABLES,
+            "fda": _FOURIER,
+            "mkl": "tints glass on half-empty tiles; there it is no nearer to the answer",
+        },
+        measured=("midog", "breakhis", "tcga", "tcga, half-empty", "midog, half-empty"),
+    ),
+    "ihc": Preset(
+        "micro",
+        "tiles of other scans or laboratories with the same marker",
+        avoid={
+            "histogram": _TABLES,
+            "appearance": "in one direction of two less than half as near as colour statistics",
+        },
+        measured=("ihc a to b", "ihc b to a"),
+        note="of styles from another slide there is no record",
+    ),
+    "smear": Preset(
+        "micro",
+        "smears of other laboratories, or other kinds of images where there are none",
+        avoid={"histogram": _TABLES, "fda": _FOURIER},
+        measured=("bccd",),
+        note="gains most of all in classification across laboratories; in segmentation, strong "
+        "colour jitter was better; of half-empty smears `appearance` comes nearer",
+    ),
+    "dermoscopy": Preset(
+        "mkl",
+        "images of other cameras, of the same type of skin",
+        avoid={"histogram": _TABLES, "appearance": "corrects little of a cast of the camera"},
+        measured=("isic",),
+        note="in the style of another lesion no stylizer comes nearer: there it varies, it does "
+        "not align",
+    ),
+    "fundus": Preset(
+        "mkl",
+        "images of other cameras",
+        avoid={"histogram": _TABLES, "colorist": "edges of the black frame suffer"},
+        measured=("fundus",),
+    ),
+    "xray": Preset(
+        "micro",
+        "films of other hospitals or processings",
+        avoid={"histogram": _TABLES},
+        measured=("cxr",),
+    ),
+    "ct": Preset(
+        "colorist",
+        "slices of other scanners, in the same window",
+        value_range=(-160.0, 240.0),
+        avoid={"histogram": _LESIONS, "fda": _LESIONS},
+        measured=("ct_soft", "ct_lung"),
+        note="the range is a soft-tissue window in Hounsfield units; give that of your task",
+    ),
+    "mr": Preset(
+        "colorist",
+        "slices of other scanners, of the same sequence",
+        avoid={"histogram": "not measured for MR; of CT " + _LESIONS},
+        note="intensities have no unit: scale by percentiles of the volume first",
+    ),
+    "fluorescence": Preset(
+        "mkl",
+        "images of the same stains; of another kind every stylizer did harm",
+        avoid={"histogram": _TABLES, "micro": "half-way to a bright style no contrast is left"},
+        measured=("fluorescence",),
+    ),
+}
+"""Recommendations by kind of image: stained tissue, smears, skin, retina, X-ray, CT, MR, and
+fluorescence. ``alpha`` from 0.3 costs nothing at home where it was measured (white cells); ``p`` is
+the default of `StyleTransfer` and was not measured by kind."""
+
+
+def preset(kind: str, **changes: Any) -> dict[str, Any]:
+    """Return the arguments that are recommended for a kind of image.
+
+    They fit `StyleTransfer` and the adapters of torchvision and Albumentations; of MONAI's, ``p``
+    is called ``prob``. Styles are yours to give.
+
+    Args:
+        kind: "he", "ihc", "smear", "dermoscopy", "fundus", "xray", "ct", "mr" or "fluorescence".
+        **changes: Arguments that replace those of the table or add to them.
+
+    Raises:
+        ValueError: If the kind is unknown; the message lists the known ones.
+
+    Example:
+        >>> from styleaug import StyleTransfer
+        >>> transform = StyleTransfer(**preset("ct", styles="batch", value_range=(-1000, 400)))
+        >>> transform.alpha, transform.value_range
+        ((0.3, 1.0), (-1000.0, 400.0))
+    """
+    if kind not in PRESETS:
+        raise ValueError(f"kind must be one of {list(PRESETS)}, got {kind!r}.")
+    row = PRESETS[kind]
+    found = {"stylizer": row.stylizer, "alpha": row.alpha, "p": row.p}
+    if row.value_range is not None:
+        found["value_range"] = row.value_range
+    return {**found, **changes}

@@ -1,0 +1,43 @@
+"""Presets by kind of image: they build, and the records say what the rows say."""
+
+import json
+
+import pytest
+import torch
+
+from benchmarks.tables import RESULTS, preset_groups
+from styleaug import StyleTransfer
+from styleaug.presets import PRESETS, preset
+from styleaug.stylizers import STYLIZERS
+
+
+@pytest.mark.parametrize("kind", PRESETS)
+def test_a_preset_builds_and_paints(kind):
+    row = PRESETS[kind]
+    low, high = row.value_range or (0.0, 1.0)
+    images = low + (high - low) * torch.rand(4, 3, 48, 48)
+    transform = StyleTransfer(**preset(kind, p=1.0, seed=0))
+    assert (transform.alpha, transform._lazy.label) == (row.alpha, row.stylizer)
+    stylized = transform(images)
+    assert stylized.shape == images.shape
+    assert not torch.equal(stylized, images)
+    assert set(row.avoid) <= set(STYLIZERS) - {row.stylizer}
+
+
+def test_changes_replace_and_add():
+    found = preset("ct", stylizer="mkl", seed=3)
+    assert (found["stylizer"], found["seed"], found["p"]) == ("mkl", 3, 0.5)
+    assert preset("ct")["stylizer"] == "colorist"
+    with pytest.raises(ValueError, match=r"kind must be one of \['he'.*got 'brain'"):
+        preset("brain")
+
+
+@pytest.mark.parametrize("kind", [kind for kind, row in PRESETS.items() if row.measured])
+def test_what_is_recommended_gains_in_the_record(kind):
+    file = sorted(RESULTS.glob("*/truth--*.json"))[-1]
+    groups = json.loads(file.read_text())["results"]["groups"]
+    found = [groups[name] for name in preset_groups(PRESETS[kind], groups)]
+    assert found, "the record holds none of the kinds that the row names"
+    gains = [group[PRESETS[kind].stylizer]["over nothing"] for group in found]
+    assert sum(gains) / len(gains) > 0.5
+    assert min(group[PRESETS[kind].stylizer]["edges, worst 1 %"] for group in found) > 0.8
