@@ -119,8 +119,9 @@ the default of `StyleTransfer` and was not measured by kind."""
 def preset(kind: str, **changes: Any) -> dict[str, Any]:
     """Return the arguments that are recommended for a kind of image.
 
-    They fit `StyleTransfer` and the adapters of torchvision and Albumentations; of MONAI's, ``p``
-    is called ``prob``. Styles are yours to give.
+    They are arguments of `StyleTransfer`; those of "ct" have a ``value_range``, which the adapters
+    of torchvision and Albumentations do not take, and of MONAI's ``p`` is called ``prob``: there,
+    take the fields of `PRESETS`. Styles are yours to give.
 
     Args:
         kind: "he", "ihc", "smear", "dermoscopy", "fundus", "xray", "ct", "mr" or "fluorescence".
