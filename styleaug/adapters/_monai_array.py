@@ -17,7 +17,7 @@ from styleaug.adapters._seeding import (
     draw_from,
     refuse_arguments_of_batches,
 )
-from styleaug.images.batch import CHANNELS
+from styleaug.images.batch import CHANNELS, OutOfRange
 from styleaug.images.volume import ChannelMode, Layout, as_volume
 from styleaug.params import StyleParams
 from styleaug.styles import StyleBank, Styles
@@ -43,6 +43,7 @@ class VolumeOptions(StylizerOptions, total=False):
     a_max: float | None
     slice_axis: int
     window: Literal["percentile"] | None
+    out_of_range: OutOfRange
 
 
 class StyleTransfer(InvertibleTransform):
@@ -71,10 +72,12 @@ class StyleTransfer(InvertibleTransform):
             * ``slice_axis``: Spatial axis that a volume is cut along, -1.
             * ``window``: Instead of ``a_min`` and ``a_max``, "percentile": the percentiles 0.5 and
               99.5 of each image, with "each" of each channel. For MR.
+            * ``out_of_range``: What to do with floats outside of [0, 1] where there is no window:
+              "raise", or "clamp".
 
     Raises:
         TypeError: If there is an argument that MONAI does not have: ``seed``, ``portion`` and
-            ``per_instance`` are of batches.
+            ``per_instance`` are of batches, ``value_range`` is ``a_min`` and ``a_max``.
         ValueError: If an argument is out of range, there is no style of that number, or the image
             does not fit.
 
@@ -96,6 +99,10 @@ class StyleTransfer(InvertibleTransform):
         **how: Unpack[VolumeOptions],
     ) -> None:
         refuse_arguments_of_batches("monai", how, "set_random_state(seed=) or set_determinism")
+        if "value_range" in how:
+            raise TypeError(
+                "value_range= is no argument in monai: black and white are a_min= and a_max=."
+            )
         _refuse_volumes(styles)
         if isinstance(styles, str) and styles == "batch":
             raise ValueError(
@@ -108,6 +115,7 @@ class StyleTransfer(InvertibleTransform):
             how.pop("a_max", None),
             how.pop("slice_axis", -1),
             how.pop("window", None),
+            how.pop("out_of_range", "raise"),
         )
         shared, strength = cast("StylizerOptions", how), check_probability("alpha", alpha)
         self.core = CoreStyleTransfer(stylizer, styles=styles, alpha=strength, p=1.0, **shared)

@@ -20,7 +20,7 @@ from styleaug.adapters._seeding import (
     draw_from,
     refuse_arguments_of_batches,
 )
-from styleaug.images.batch import AnyImage, Images
+from styleaug.images.batch import AnyImage, Images, OutOfRange
 from styleaug.images.volume import ChannelMode, as_volumes
 from styleaug.styles import Styles
 from styleaug.styles.bank import StyleBank
@@ -78,6 +78,9 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
             ``(H, W, C)``, or a batch ``(N, H, W, C)`` or sequence of arrays, of which one is drawn.
         channel_mode: "rgb": 1, 3 or 4 channels, stylized together. "each": every channel is a
             grey image of its own. "joint": grey channels that share their statistics.
+        value_range: Black and white in the unit of the images, such as ``(0, 4095)``, for styles,
+            too, unless they have 8 bits. What lies outside is left as it is.
+        out_of_range: What to do with floats outside of [0, 1]: "raise", or "clamp".
         p: Probability of the call.
 
     Targets:
@@ -111,6 +114,8 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
         options: Mapping[str, Any] | None
         metadata_key: str
         channel_mode: str
+        value_range: Sequence[float] | None
+        out_of_range: str
 
     def __new__(cls, *_: Any, **given: Any) -> Self:
         """Refuse arguments of the core that the host would drop with a warning."""
@@ -133,6 +138,8 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
         options: Mapping[str, Any] | None = None,
         metadata_key: str = "style_metadata",
         channel_mode: ChannelMode = "rgb",
+        value_range: Sequence[float] | None = None,
+        out_of_range: OutOfRange = "raise",
         p: float = 0.5,
     ) -> None:
         super().__init__(p=p)
@@ -143,6 +150,7 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
         self.device, self.precision, self.max_batch = device, precision, max_batch
         self.preserve_color, self.mean, self.std, self.options = preserve_color, mean, std, options
         self.metadata_key = metadata_key
+        self.value_range, self.out_of_range = value_range, out_of_range
         self._core = CoreStyleTransfer(
             stylizer,
             styles=bank_from_text(styles),
@@ -156,6 +164,8 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
             mean=mean,
             std=std,
             options=options,
+            value_range=value_range,
+            out_of_range=out_of_range,
         )
         # images are let go here: the bank holds all that is needed of them
         plain = _plain(styles)
@@ -208,7 +218,7 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
     ) -> np.ndarray:
         """Stylize a volume ``(D, H, W[, C])`` with the statistics of the whole volume."""
         slices = torch.from_numpy(np.require(_with_channels(volume), requirements=["C", "W"]))
-        images = as_volumes(slices.permute(3, 1, 2, 0)[None], mode=self.channel_mode)
+        images = self._as_volumes(slices.permute(3, 1, 2, 0)[None])
         out = torch.as_tensor(self._applied(images, style_seed, reference))
         return out[0].permute(3, 1, 2, 0).numpy().reshape(np.shape(volume))
 
@@ -229,9 +239,17 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
         if self.channel_mode == "rgb":
             return np.asarray(self._applied(batch, style_seed, reference))
         stack = torch.from_numpy(np.require(batch, requirements=["C", "W"]))
-        images = as_volumes(stack.permute(0, 3, 1, 2).unsqueeze(-1), mode=self.channel_mode)
+        images = self._as_volumes(stack.permute(0, 3, 1, 2).unsqueeze(-1))
         out = torch.as_tensor(self._applied(images, style_seed, reference))
         return out.squeeze(-1).permute(0, 2, 3, 1).numpy()
+
+    def _as_volumes(self, volumes: torch.Tensor) -> Images:
+        return as_volumes(
+            volumes,
+            mode=self.channel_mode,
+            value_range=self._core.value_range,
+            out_of_range=self._core.out_of_range,
+        )
 
     def _applied(self, images: np.ndarray | Images, style_seed: int, reference: int) -> AnyImage:
         core = self._core_for(reference)
@@ -248,9 +266,14 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
             )
         stylizer = self._core.stylizer_on(self.device or "cpu")
         image = np.asarray(self._references[reference])
-        bank = StyleBank.from_images([image], stylizer)
         return CoreStyleTransfer(
-            stylizer, styles=bank, alpha=self.alpha, p=1.0, preserve_color=self.preserve_color
+            stylizer,
+            styles=StyleBank.from_images([image], stylizer, value_range=self._core.value_range),
+            alpha=self.alpha,
+            p=1.0,
+            preserve_color=self.preserve_color,
+            value_range=self._core.value_range,
+            out_of_range=self._core.out_of_range,
         )
 
 

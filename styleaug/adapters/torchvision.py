@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Unpack
 
 import PIL.Image
@@ -14,6 +14,7 @@ from styleaug.adapters._batch import find_image, replace_leaf
 from styleaug.adapters._host import missing_host
 from styleaug.adapters._seeding import check_channel_mode
 from styleaug.adapters.loader import StyleLoader
+from styleaug.images.batch import OutOfRange
 from styleaug.images.volume import ChannelMode, as_volumes
 from styleaug.params import StyleParams
 from styleaug.styles import BatchStyles, Styles
@@ -51,6 +52,9 @@ class StyleTransfer(v2.Transform):  # type: ignore[misc]
         portion: Instead of ``p``, the exact share of a batch that is stylized; single samples
             are refused.
         per_instance: Draw for every image of a batch; False draws once.
+        value_range: Black and white in the unit of the images, such as ``(0, 4095)``, for
+            ``styles``, too, unless they have 8 bits. What lies outside is left as it is.
+        out_of_range: What to do with floats outside of [0, 1]: "raise", or "clamp".
         seed: Draw from a stream of its own; None draws from PyTorch's generator.
         channel_mode: "rgb": 1, 3 or 4 channels as in `styleaug.StyleTransfer`. "each": every
             channel is a grey image of its own, any number of them. "joint": grey channels that
@@ -84,6 +88,8 @@ class StyleTransfer(v2.Transform):  # type: ignore[misc]
         p: float = 0.5,
         portion: float | None = None,
         per_instance: bool = True,
+        value_range: Sequence[float] | None = None,
+        out_of_range: OutOfRange = "raise",
         seed: int | None = None,
         channel_mode: ChannelMode = "rgb",
         **how: Unpack[StylizerOptions],
@@ -96,6 +102,8 @@ class StyleTransfer(v2.Transform):  # type: ignore[misc]
             p=p,
             portion=portion,
             per_instance=per_instance,
+            value_range=value_range,
+            out_of_range=out_of_range,
             seed=seed,
             **how,
         )
@@ -142,7 +150,12 @@ class StyleTransfer(v2.Transform):  # type: ignore[misc]
     def _painted(self, batch: Tensor, rows: StyleParams) -> Any:
         if self.channel_mode == "rgb":
             return self._core.apply_transform(batch, rows)
-        images = as_volumes(batch.unsqueeze(-1), mode=self.channel_mode)
+        images = as_volumes(
+            batch.unsqueeze(-1),
+            mode=self.channel_mode,
+            value_range=self._core.value_range,
+            out_of_range=self._core.out_of_range,
+        )
         return self._core.apply_transform(images, rows.repeat(len(images) // len(batch)))
 
     def _check_sample(self) -> None:

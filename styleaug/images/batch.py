@@ -20,7 +20,7 @@ from torch import Tensor
 
 from styleaug.images.checks import check_dense, check_images, check_unit_range
 from styleaug.images.pillow import pil_array
-from styleaug.images.window import Window, back_from_unit, clamped, to_unit
+from styleaug.images.window import Bounds, Window, back_from_unit, clamped, to_unit
 
 AnyImage: TypeAlias = "Tensor | np.ndarray | Image.Image"
 OutOfRange: TypeAlias = Literal["raise", "clamp"]
@@ -143,16 +143,32 @@ def as_images(
         return image
     batch, restore = _layout(image)
     shape = tuple(np.shape(image)) if not isinstance(image, Image.Image) else image.size[::-1]
-    if value_range is not None:
-        unit = to_unit(batch, value_range)
-        back = back_from_unit(batch, unit, value_range)
-    elif out_of_range == "clamp" and batch.dtype in _FLOATS:
-        unit, back = clamped(batch)
-    else:
-        check_batch(batch)
-        return Images(batch, restore, shape=shape)
+    unit, back = in_unit(batch, value_range, out_of_range)
     check_batch(unit)
     return Images(unit, lambda painted: restore(back(painted)), shape=shape, back=back)
+
+
+def in_unit(
+    values: Tensor, bounds: Bounds | None, out_of_range: OutOfRange
+) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Return values in [0, 1], or as they are where nothing is asked for, and the way back.
+
+    Args:
+        values: Of any data type and shape.
+        bounds: Black and white; None: those of the data type.
+        out_of_range: As in `as_images`.
+
+    Example:
+        >>> unit, back = in_unit(torch.tensor([0, 50, 100]), (0.0, 100.0), "raise")
+        >>> unit, back(unit)
+        (tensor([0.0000, 0.5000, 1.0000]), tensor([  0,  50, 100]))
+    """
+    if bounds is not None:
+        unit = to_unit(values, bounds)
+        return unit, back_from_unit(values, unit, bounds)
+    if out_of_range == "clamp" and values.dtype in _FLOATS:
+        return clamped(values)
+    return values, _as_it_is
 
 
 def as_batch(image: AnyImage) -> tuple[Tensor, Callable[[Tensor], AnyImage]]:

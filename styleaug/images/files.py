@@ -14,6 +14,7 @@ import tifffile
 from PIL import Image
 
 from styleaug._files import replacing
+from styleaug.images.deep_png import read_deep_png, write_deep_png
 from styleaug.images.medical import DICOM_SUFFIXES, NIFTI_SUFFIXES, check_readers, is_medical
 from styleaug.images.tiff import TiffKind, read_tiff_kind, write_tiff
 
@@ -51,10 +52,7 @@ class ImageFile:
     @property
     def lost(self) -> tuple[str, ...]:
         """What a file that is written like this one cannot keep, in words."""
-        if self.tiff is not None:
-            return self.tiff.lost
-        deep = self.pixels.dtype == np.uint16 and self.pixels.ndim == 3
-        return ("a PNG of 16 bits loses its colour profile",) if deep and self.info else ()
+        return () if self.tiff is None else self.tiff.lost
 
 
 def find_images(paths: Sequence[str | Path]) -> list[Path]:
@@ -191,19 +189,12 @@ def _read_opened(image: Image.Image, path: Path) -> ImageFile:
 def _sixteen_bit_color(image: Image.Image, path: Path) -> np.ndarray | None:
     """Return the pixels of files that Pillow would cut to 8 bits; None for all others."""
     if image.format == "PNG" and path.read_bytes()[24:25] == b"\x10" and image.mode != "I;16":
-        return _deep_png_pixels(path)
+        return read_deep_png(path)
     if image.format == "TIFF":
         bits = getattr(image, "tag_v2", {}).get(258, (8,))
         if len(bits) > 1 and max(bits) > 8:
             return _tiff_pixels(path)
     return None
-
-
-def _deep_png_pixels(path: Path) -> np.ndarray:
-    with path.open("rb") as file:
-        width, height, rows, header = png.Reader(file=file).read()
-        flat = np.vstack([np.asarray(row, dtype=np.uint16) for row in rows])
-    return flat.reshape(height, width, header["planes"])
 
 
 def _tiff_pixels(path: Path) -> np.ndarray:
@@ -237,8 +228,7 @@ def _pillow_pixels(image: Image.Image, path: Path) -> np.ndarray:
 def _encode(path: Path, pixels: np.ndarray, like: ImageFile) -> None:
     deep_color = pixels.dtype == np.uint16 and pixels.ndim == 3
     if deep_color and like.format == "PNG":
-        modes = {2: "LA;16", 3: "RGB;16", 4: "RGBA;16"}
-        png.from_array(pixels.reshape(len(pixels), -1), modes[pixels.shape[2]]).save(str(path))
+        write_deep_png(path, pixels, like.info)
     elif like.tiff is not None:
         write_tiff(path, pixels, like.tiff)
     else:

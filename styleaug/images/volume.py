@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from styleaug._checks import check_choice
-from styleaug.images.batch import CHANNELS, Images, check_batch
+from styleaug.images.batch import CHANNELS, Images, OutOfRange, check_batch, in_unit
 from styleaug.images.checks import RANGE_TOLERANCE, check_finite
-from styleaug.images.window import Bounds, back_from_unit, to_unit
+from styleaug.images.window import Bounds, Window
 
 ChannelMode: TypeAlias = Literal["rgb", "each", "joint"]
 CHANNEL_MODES = ("rgb", "each", "joint")
@@ -35,6 +35,8 @@ class Layout:
         window: "percentile": black and white are the percentiles 0.5 and 99.5 of each image (with
             "each" of each channel), for MR and other data whose unit means nothing.
 
+        out_of_range: As in `styleaug.images.batch.as_images`, for images without a window.
+
     Raises:
         ValueError: If the mode is unknown, or the window is not complete and rising, or there are
             two.
@@ -45,9 +47,11 @@ class Layout:
     a_max: float | None = None
     slice_axis: int = -1
     window: Literal["percentile"] | None = None
+    out_of_range: OutOfRange = "raise"
 
     def __post_init__(self) -> None:
         check_choice("channel_mode", self.channel_mode, CHANNEL_MODES)
+        check_choice("out_of_range", self.out_of_range, ("raise", "clamp"))
         if (self.a_min is None) != (self.a_max is None):
             raise ValueError(f"a_min and a_max go together, got {self.a_min} and {self.a_max}.")
         if self.a_min is not None and self.a_max is not None and self.a_min >= self.a_max:
@@ -102,22 +106,25 @@ def as_volume(image: Tensor, layout: Layout) -> Images:
     axis = layout.slice_axis if layout.slice_axis < 0 else layout.slice_axis + 1
     volume = image.unsqueeze(-1) if image.ndim == 3 else image.movedim(axis, -1)
     bounds = layout.bounds(volume)
+    unit, back = in_unit(volume, bounds, layout.out_of_range)
     if bounds is None:
-        _check_unit(volume)
-    unit = volume if bounds is None else to_unit(volume, bounds)
+        _check_unit(unit)
     images = as_volumes(unit.unsqueeze(0), mode=layout.channel_mode)
 
     def restore(batch: Tensor) -> Tensor:
-        out = torch.as_tensor(images.restore(batch)).reshape(volume.shape)
-        if bounds is not None:
-            out = back_from_unit(volume, unit, bounds)(out)
+        out = back(torch.as_tensor(images.restore(batch)).reshape(volume.shape))
         return out.squeeze(-1) if image.ndim == 3 else out.movedim(-1, axis)
 
     return replace(images, restore=restore, shape=tuple(image.shape))
 
 
 def as_volumes(
-    volumes: Tensor, channels: Sequence[int] = CHANNELS, mode: ChannelMode = "rgb"
+    volumes: Tensor,
+    channels: Sequence[int] = CHANNELS,
+    mode: ChannelMode = "rgb",
+    *,
+    value_range: Window | None = None,
+    out_of_range: OutOfRange = "raise",
 ) -> Images:
     """Return volumes as a record of tall images, their slices below each other.
 
@@ -128,6 +135,8 @@ def as_volumes(
         volumes: ``(B, C, H, W, D)``, uint8, uint16 or floating point in [0, 1].
         channels: The channel counts that are allowed in mode "rgb".
         mode: As in `Layout`. "each" makes an image of every channel.
+        value_range: As in `styleaug.images.batch.as_images`.
+        out_of_range: As in `styleaug.images.batch.as_images`.
 
     Raises:
         TypeError: As in `as_batch`.
@@ -139,14 +148,15 @@ def as_volumes(
         >>> as_volumes(torch.rand(2, 7, 40, 50, 6), mode="each").batch.shape
         torch.Size([14, 1, 240, 50])
     """
-    grouped = _grouped(volumes, mode)
+    unit, back = in_unit(volumes, value_range, out_of_range)
+    grouped = _grouped(unit, mode)
     kinds, height, width, depth = grouped.shape[1:]
     tall = grouped.movedim(-1, 2).flatten(2, 3)
     check_batch(tall, channels)
 
     def restore(batch: Tensor) -> Tensor:
         out = batch.reshape(-1, kinds, depth, height, width).movedim(2, -1)
-        return out if mode == "rgb" else out.reshape(-1, *volumes.shape[1:])
+        return back(out if mode == "rgb" else out.reshape(-1, *volumes.shape[1:]))
 
     return Images(tall, restore, depth, tuple(volumes.shape))
 

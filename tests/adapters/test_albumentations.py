@@ -270,3 +270,41 @@ def test_any_number_of_channels(images, mode):
 def test_arguments_of_batches_are_refused_with_the_reason(images, arguments, words):
     with pytest.raises(TypeError, match=words):
         StyleTransfer("colorist", styles=images, **arguments)
+
+
+@pytest.mark.parametrize("mode", ["rgb", "each", "joint"])
+def test_units_are_those_of_the_core(images, mode):
+    arrays = {"image": images[0], "images": np.stack(images[:2]), "volume": np.stack(images[:2])}
+    deep = {name: array.astype(np.int16) * 10 - 400 for name, array in arrays.items()}
+    settings = {"styles": images[2:3], "channel_mode": mode, "p": 1.0}
+    pipeline = A.Compose([StyleTransfer("colorist", **settings, value_range=(-400, 2150))])
+    out, plain = pipeline(**deep), A.Compose([StyleTransfer("colorist", **settings)])(**arrays)
+    for name, array in out.items():
+        assert array.dtype == np.int16
+        assert np.abs((array + 400) / 10 - plain[name]).max() <= 0.56
+        assert not np.array_equal(array, deep[name])
+    twin = A.from_dict(json.loads(json.dumps(A.to_dict(pipeline))))
+    assert np.array_equal(twin(**deep)["image"], out["image"])
+
+
+def test_references_of_a_call_are_in_the_unit_of_the_images(images):
+    deep = [image.astype(np.uint16) * 16 for image in images]
+    transform = StyleTransfer("colorist", styles=deep[:1], value_range=(0, 4080), p=1.0)
+    out = A.Compose([transform])(image=deep[1], style_metadata=deep[2])["image"]
+    plain = A.Compose([StyleTransfer("colorist", styles=images[:1], p=1.0)])
+    expected = plain(image=images[1], style_metadata=images[2])["image"]
+    assert np.abs(out / 16 - expected).max() <= 0.6
+
+
+@pytest.mark.parametrize("mode", ["rgb", "each"])
+def test_floats_outside_are_clamped_where_asked(images, mode):
+    image = images[0].astype(np.float32) / 200 - 0.1
+    settings = {"styles": images[1:2], "channel_mode": mode, "p": 1.0}
+    with pytest.raises(ValueError, match="out_of_range='clamp'"):
+        A.Compose([StyleTransfer("colorist", **settings)])(image=image)
+    clamped = A.Compose([StyleTransfer("colorist", **settings, out_of_range="clamp")])
+    plain = A.Compose([StyleTransfer("colorist", **settings)])
+    unit = image.clip(0.0, 1.0)
+    expected = plain(image=unit)["image"]
+    found = clamped(image=image)["image"]
+    assert np.array_equal(found[expected != unit], expected[expected != unit])

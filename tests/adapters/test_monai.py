@@ -331,3 +331,22 @@ def test_arguments_of_batches_are_refused_with_the_reason(bank, arguments, words
             make(styles=bank, **arguments)
     with pytest.raises(ValueError, match="Leave out one of the two"):
         StyleTransfer(styles=bank, window="percentile", a_min=0, a_max=1)
+
+
+@pytest.mark.parametrize("shape", [(3, 40, 44), (1, 40, 44, 5)])
+def test_floats_outside_are_clamped_where_asked(bank, shape):
+    image = torch.rand(shape) * 1.2 - 0.1
+    out = StyleTransfer(styles=bank, out_of_range="clamp")(image).as_tensor()
+    unit = image.clamp(0.0, 1.0)
+    expected = StyleTransfer(styles=bank)(unit).as_tensor()
+    painted = expected != unit
+    assert torch.equal(out[painted], expected[painted])
+    with pytest.raises(TypeError, match="a_min="):
+        StyleTransfer(styles=bank, out_of_range="clamp")(torch.full(shape, 7, dtype=torch.int16))
+    with pytest.raises(ValueError, match="out_of_range must be one of"):
+        StyleTransfer(styles=bank, out_of_range="wrap")
+
+
+def test_the_range_of_the_core_has_other_names_here(bank):
+    with pytest.raises(TypeError, match="a_min= and a_max="):
+        StyleTransfer(styles=bank, value_range=(0, 4095))

@@ -244,3 +244,31 @@ def test_arguments_of_batches_mean_what_they_mean_in_the_core(bank, arguments):
     here, core = StyleTransfer(**shared), CoreStyleTransfer(**shared)
     for _ in range(2):
         assert torch.equal(here(images), core(images))
+
+
+@pytest.mark.parametrize("mode", ["rgb", "each", "joint"])
+def test_units_are_those_of_the_core(bank, mode):
+    images = torch.randint(-1000, 3000, (3, 40, 44)).to(torch.int16)
+    window = {"styles": bank, "p": 1.0, "value_range": (-200, 1800)}
+    out = StyleTransfer(**window, channel_mode=mode)(images)
+    inside = (images >= -200) & (images <= 1800)
+    assert out.dtype == torch.int16
+    assert torch.equal(out[~inside], images[~inside])
+    assert (out[inside] != images[inside]).float().mean() > 0.5
+    unit = ((images.float() + 200) / 2000).clamp(0.0, 1.0)
+    expected = StyleTransfer(styles=bank, p=1.0, channel_mode=mode, seed=1)
+    found = StyleTransfer(**window, channel_mode=mode, seed=1)(images)[inside]
+    assert torch.allclose(expected(unit)[inside] * 2000 - 200, found.float(), atol=0.51)
+
+
+@pytest.mark.parametrize("mode", ["rgb", "each", "joint"])
+def test_floats_outside_are_clamped_where_asked(bank, mode):
+    image = torch.rand(3, 40, 44) * 1.2 - 0.1
+    with pytest.raises(ValueError, match="out_of_range='clamp'"):
+        StyleTransfer(styles=bank, p=1.0, channel_mode=mode)(image)
+    settings = {"styles": bank, "channel_mode": mode, "seed": 0}
+    out = StyleTransfer(**settings, p=1.0, out_of_range="clamp")(image)
+    expected = StyleTransfer(**settings, p=1.0)(image.clamp(0.0, 1.0))
+    painted = expected != image.clamp(0.0, 1.0)
+    assert torch.equal(out[painted], expected[painted])
+    assert torch.equal(StyleTransfer(**settings, p=0.0, out_of_range="clamp")(image), image)
