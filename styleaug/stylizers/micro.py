@@ -74,6 +74,11 @@ class Micro(Stylizer):
         height, width = (side - side % self.multiple for side in style.shape[2:])
         return self.network.encode_style(style[..., :height, :width])
 
+    def _chunk_size(self, images: Tensor) -> int | None:
+        if images.device.type != "cpu":
+            return None
+        return max(1, _PIXELS_AT_ONCE // (images.shape[2] * images.shape[3]))
+
     def _stylize(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
         stylized = self.network(content, **maps).float()
         grey = _is_grey(maps["mean"]) & _is_grey(maps["std"])
@@ -89,3 +94,7 @@ def _is_grey(image: Tensor) -> Tensor:
 
 
 _GREY = 1e-4
+
+_PIXELS_AT_ONCE = 2**17
+"""What goes through at once on a CPU: the maps of more leave its cache, and come from the system as
+fresh pages each time."""

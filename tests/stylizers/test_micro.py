@@ -8,7 +8,7 @@ from styleaug.functional import channel_moments, edge_correlation
 from styleaug.images.batch import as_batch, to_content
 from styleaug.images.files import read_image
 from styleaug.samples import sample_images
-from styleaug.stylizers.micro import PACKAGED
+from styleaug.stylizers.micro import PACKAGED, Micro
 from styleaug.stylizers.micro_network import (
     MicroNetwork,
     apply_field,
@@ -131,3 +131,15 @@ def test_grey_stays_grey_and_own_style_changes_little():
         image = to_content(as_batch(read_image(path).pixels)[0])
         own = stylizer.stylize(image, stylizer.encode_style(image))
         assert (own - image).abs().mean() < 0.03
+
+
+def test_on_a_cpu_large_images_go_one_by_one_to_the_same_pixels():
+    stylizer = Micro()
+    sizes = {(64, 64): 32, (256, 256): 2, (512, 512): 1, (1024, 2048): 1}
+    for size, count in sizes.items():
+        (first, *_) = stylizer.chunks(torch.empty(40, 1, 1, 1).expand(40, 3, *size))
+        assert first == slice(0, count)
+    assert list(Micro(max_batch=5).chunks(torch.empty(5, 3, 512, 512))) == [slice(0, 5)]
+    content, code = torch.rand(3, 3, 272, 256), stylizer.encode_style(torch.rand(3, 3, 64, 64))
+    at_once = Micro(max_batch=3).stylize(content, code)
+    assert torch.allclose(stylizer.stylize(content, code), at_once, atol=1e-5)
