@@ -386,3 +386,62 @@ def test_the_trainer_draws_slices_of_volumes(tmp_path):
     shown = {round(data[number]["content"].mean().item() * 3) for number in range(12)}
     assert len(shown) == 3  # one slice each
     assert data[0]["content"].shape == (3, 32, 32)
+
+
+def run(*words):
+    from styleaug.cli import main
+
+    return main([str(word) for word in words])
+
+
+def test_a_folder_of_slices_is_aligned_and_written_back(tmp_path, capsys):
+    for index in range(3):
+        made_ct(tmp_path / "in", f"{2 - index}.dcm", z=index, seed=index)
+    made_ct(tmp_path / "in" / "sub", "broken.dcm", series="9").write_bytes(b"no image")
+    style = nifti(tmp_path / "style.nii.gz", np.random.default_rng(1).normal(90, 20, (40, 40, 4)))
+    words = ("--style", style, "--stylizer", "colorist", "--window", "soft", "-o", tmp_path / "out")
+    assert run("stylize", tmp_path / "in", *words) == 1  # one is broken, and named
+    said = capsys.readouterr().err
+    assert "broken.dcm" in said
+    assert "Secret" not in said
+    assert "SECRET" not in said
+    before, after = (
+        [pydicom.dcmread(tmp_path / folder / f"{i}.dcm") for i in range(3)]
+        for folder in ("in", "out")
+    )
+    assert len({data.SeriesInstanceUID for data in after}) == 1
+    assert len({data.SOPInstanceUID for data in after}) == 3
+    assert after[0].SeriesInstanceUID != before[0].SeriesInstanceUID
+    assert "colorist" in after[0].DerivationDescription
+    assert "style.nii" not in after[0].DerivationDescription
+    old = np.stack([data.pixel_array for data in before]).astype(int) - 1024
+    new = np.stack([data.pixel_array for data in after]).astype(int) - 1024
+    inside = (old >= -150) & (old <= 250)
+    assert np.array_equal(old[~inside], new[~inside])
+    # one map for the whole series: equal values of any slice come out equal
+    values, where = np.unique(old[inside], return_inverse=True)
+    spans = [np.ptp(new[inside][where == index]) for index in range(len(values))]
+    assert max(spans) == 0
+    assert run("stylize", tmp_path / "in", *words) == 2  # nothing is replaced
+
+
+def test_scans_are_written_in_every_style_and_slice_by_slice(tmp_path):
+    values = np.random.default_rng(0).normal(40, 50, (40, 44, 3)).astype(np.int16)
+    path = nifti(tmp_path / "ct.nii.gz", values, np.eye(4))
+    styles = [nifti(tmp_path / f"s{i}.nii", values[:, ::-1] // (i + 2)) for i in range(2)]
+    words = ("--style", *styles, "--window", "soft", "--each-style", "-o", tmp_path / "each")
+    grid = tmp_path / "grid.png"
+    assert run("stylize", path, *words, "--stylizer", "colorist", "--grid", grid) == 0
+    outs = [nibabel.load(out).get_fdata() for out in sorted((tmp_path / "each").rglob("ct.nii.gz"))]
+    assert len(outs) == 2
+    assert grid.exists()
+    assert not np.array_equal(outs[0], outs[1])
+    bank = tmp_path / "bank.safetensors"
+    assert run("bank", styles[0], "--slices", 2, "--window", "soft", "-o", bank) == 0
+    assert len(StyleBank.load(bank)) == 2
+    assert run("stylize", path, "--style", bank, "--window", "soft", "-o", tmp_path / "m") == 0
+    out = nibabel.load(tmp_path / "m" / "ct.nii.gz")
+    assert out.get_data_dtype() == np.int16
+    assert (np.asarray(out.dataobj) != values).mean() > 0.5
+    assert run("stylize", path, "--style", bank, "--size", 32, "-o", tmp_path / "small") == 1
+    assert run("stylize", path, "--style", bank, "--slices", "none", "-o", tmp_path / "n") == 2

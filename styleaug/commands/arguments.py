@@ -104,6 +104,7 @@ def add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, metavar="N", help="seed of the draw of styles (0)")
     add("--overwrite", action="store_true", help="replace existing outputs")
     add("--skip-existing", action="store_true", help="leave out contents whose outputs exist")
+    add_slices_argument(parser)
     add_range_arguments(parser)
     add_stylizer_arguments(parser)
     parser.set_defaults(stylizer=None)  # that of a bank in --style, or the default
@@ -145,12 +146,23 @@ def add_stylizer_arguments(parser: argparse.ArgumentParser) -> None:
     add("--precision", default="auto", choices=PRECISIONS)
 
 
+def add_slices_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare what of a volume is a style."""
+    parser.add_argument(
+        "--slices",
+        metavar="N",
+        help="styles of a volume: N slices, or all (the whole; 8 for networks)",
+    )
+
+
 def add_range_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments that say what is black and white in files of 16 bits."""
     add = parser.add_argument
     add("--bits", type=int, metavar="N", help="bits that files of 16 bits use, such as 12 (16)")
     add(
-        "--window", metavar="LOW:HIGH", help="their black and white; what is outside stays as it is"
+        "--window",
+        metavar="LOW:HIGH",
+        help="their black and white, or lung, bone, soft, brain, percentile; the rest is kept",
     )
 
 
@@ -193,6 +205,7 @@ def add_bank_arguments(parser: argparse.ArgumentParser) -> None:
     add("--count", type=int, metavar="N", help="keep the N styles that stand for all (medoids)")
     add("--weights", help="weights of the stylizer: a name, a file or hf:owner/name@revision")
     add("--overwrite", action="store_true", help="replace an existing bank")
+    add_slices_argument(parser)
     add_range_arguments(parser)
     add_stylizer_arguments(parser)
 

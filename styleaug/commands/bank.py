@@ -10,7 +10,7 @@ from rich.console import Console
 from styleaug.commands.jobs import check_no_input
 from styleaug.commands.messages import say
 from styleaug.commands.painting import encode_styles, name_others
-from styleaug.commands.stylize import parse_window, pick_device, progress_bar
+from styleaug.commands.stylize import parse_slices, parse_window, pick_device, progress_bar
 from styleaug.images.files import find_images
 from styleaug.styles.medoids import find_medoids
 from styleaug.stylizers import create_stylizer
@@ -22,6 +22,7 @@ def run_bank(options: argparse.Namespace, console: Console) -> int:
     if out.suffix != ".safetensors":
         raise ValueError(f"--output must be a .safetensors file, got {options.output!r}.")
     window = parse_window(options.bits, options.window)
+    slices = parse_slices(options.slices)
     files = find_images(options.style)
     check_no_input([out], [*files, *([Path(options.weights)] if options.weights else [])])
     if out.exists() and not options.overwrite:
@@ -35,7 +36,7 @@ def run_bank(options: argparse.Namespace, console: Console) -> int:
     with progress_bar(console) as progress:
         task = progress.add_task("styles", total=len(files))
         bank, broken = encode_styles(
-            files, stylizer, console, lambda n: progress.advance(task, n), window
+            files, stylizer, console, lambda n: progress.advance(task, n), window, slices
         )
     if options.count is not None and bank.statistics is not None:
         bank = bank[find_medoids(bank.statistics, min(options.count, len(bank)))]

@@ -8,21 +8,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from styleaug.images.files import find_named
+from styleaug.images.opening import find_sources
 
 
 @dataclass(frozen=True)
 class Job:
-    """One content file.
+    """One content: a file, or the slices of a DICOM series, which are painted as one volume.
 
     Attributes:
-        source: The file to read.
-        name: Its name relative to the output folder; also the id that its style is drawn by.
-        targets: The files to write: one, or one per style.
+        files: The files to read.
+        name: The first of their names relative to the output folder; also the id that the style
+            is drawn by.
+        views: The files to write, one for each that is read: once, or once per style.
     """
 
-    source: Path
+    files: tuple[Path, ...]
     name: Path
-    targets: tuple[Path, ...]
+    views: tuple[tuple[Path, ...], ...]
+
+    @property
+    def targets(self) -> list[Path]:
+        """All files to write."""
+        return [target for view in self.views for target in view]
+
+    def __str__(self) -> str:
+        more = len(self.files) - 1
+        return str(self.files[0]) + (f" and {more} more slices" if more else "")
 
 
 def plan_jobs(contents: Sequence[str], folder: Path, subfolders: Sequence[str]) -> list[Job]:
@@ -39,8 +50,13 @@ def plan_jobs(contents: Sequence[str], folder: Path, subfolders: Sequence[str]) 
     """
     named = [pair for content in contents for pair in find_named(content)]
     roots = [folder / sub for sub in subfolders] or [folder]
-    jobs = [Job(file, name, tuple(root / name for root in roots)) for file, name in named]
-    _refuse_collisions(jobs)
+    _refuse_collisions(named)
+    names = dict(named)
+    jobs = []
+    for files in find_sources([file for file, _ in named]):
+        own = [names[file] for file in files]
+        views = tuple(tuple(root / name for name in own) for root in roots)
+        jobs.append(Job(files, min(own), views))
     return jobs
 
 
@@ -110,12 +126,12 @@ def style_names(names: Iterable[str]) -> list[str]:
     return labels
 
 
-def _refuse_collisions(jobs: Sequence[Job]) -> None:
+def _refuse_collisions(named: Sequence[tuple[Path, Path]]) -> None:
     first: dict[Path, Path] = {}
-    for job in jobs:
-        other = first.setdefault(job.name, job.source)
-        if other.resolve() != job.source.resolve() or other is not job.source:
+    for source, name in named:
+        other = first.setdefault(name, source)
+        if other is not source:
             raise ValueError(
-                f"{str(other)!r} and {str(job.source)!r} would both be written to "
-                f"{str(job.name)!r}. Stylize them in two runs, or give their common folder."
+                f"{str(other)!r} and {str(source)!r} would both be written to "
+                f"{str(name)!r}. Stylize them in two runs, or give their common folder."
             )

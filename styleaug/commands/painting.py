@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,14 @@ from rich.console import Console
 from styleaug.commands.jobs import Job
 from styleaug.commands.messages import complain, say
 from styleaug.commands.overlap import WriteBehind, read_ahead, threads
-from styleaug.images.batch import Images, as_images, has_eight_bits
-from styleaug.images.files import ImageFile, names_of, other_images, read_image, write_image
-from styleaug.images.window import Window
+from styleaug.images.batch import AnyImage, Images, as_images
+from styleaug.images.files import names_of, other_images
+from styleaug.images.medical import is_nifti
+from styleaug.images.opening import Opened, find_sources, open_image
+from styleaug.images.scan import AnyWindow
+from styleaug.params import StyleParams
 from styleaug.styles.bank import StyleBank
+from styleaug.styles.volumes import Slices
 from styleaug.stylizers.base import Stylizer
 from styleaug.transform import StyleTransfer
 
@@ -27,30 +31,17 @@ UNREADABLE = (OSError, ValueError, TypeError)
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """An image file that was read and checked.
-
-    Attributes:
-        file: What its outputs are written like.
-        images: Its pixels, resized if that was asked for.
-    """
-
-    file: ImageFile
-    images: Images
-
-
-@dataclass(frozen=True)
 class Reading:
     """How files are read.
 
     Attributes:
         size: Longest side that images are resized to; None keeps their size.
-        window: Black and white of images of more than 8 bits; None: those of the data type.
+        window: Black and white of images of more than 8 bits, as in `open_image`.
         stylizer: Whose least side they must have.
     """
 
     size: int | None = None
-    window: Window | None = None
+    window: AnyWindow = None
     stylizer: Stylizer | None = None
 
 
@@ -80,75 +71,98 @@ class Painter:
             batch_size: Most images that go through at once.
             advance: Called with the number of contents that were dealt with.
         """
+        # of series and NIfTI, which are large, one is read while one is painted
+        large = any(len(job.files) > 1 or is_nifti(job.files[0]) for job in jobs)
+        ahead = 1 if large else batch_size + self.workers
         with threads(self.workers) as pool:
-            writes = WriteBehind(pool, batch_size + self.workers)
-            reads = read_ahead(pool, self._open, jobs, batch_size + self.workers)
+            writes = WriteBehind(pool, ahead)
+            reads = read_ahead(pool, self._open, jobs, ahead)
             for batch in _batches(self._loaded(reads, advance), batch_size):
                 self._paint_batch(batch, writes)
                 advance(len(batch))
             writes.finish()
 
-    def _open(self, job: Job) -> Loaded:
-        return open_image(job.source, self.reading)
+    def _open(self, job: Job) -> Opened:
+        return open_files(job.files, self.reading)
 
     def _loaded(
-        self, reads: Iterable[tuple[Job, Future[Loaded]]], advance: Callable[[int], object]
-    ) -> Iterator[tuple[Job, Loaded]]:
+        self, reads: Iterable[tuple[Job, Future[Opened]]], advance: Callable[[int], object]
+    ) -> Iterator[tuple[Job, Opened]]:
         for job, future in reads:
             try:
                 loaded = future.result()
             except UNREADABLE as error:
-                complain(self.console, f"skipped {job.source}: {error}")
-                self.broken.append(job.source)
+                complain(self.console, f"skipped {job}: {error}")
+                self.broken.append(job.files[0])
                 advance(1)
             else:
-                self._say_what_is_lost(job.source, loaded.file)
+                self._say_what_is_lost(job.files[0], loaded)
                 yield job, loaded
 
-    def _say_what_is_lost(self, path: Path, file: ImageFile) -> None:
+    def _say_what_is_lost(self, path: Path, file: Opened) -> None:
         for text in set(file.lost) - self._said:
             self._said.add(text)
             say(self.console, f"{path}: {text} (said once)")
 
-    def _paint_batch(self, batch: Sequence[tuple[Job, Loaded]], writes: WriteBehind) -> None:
+    def _paint_batch(self, batch: Sequence[tuple[Job, Opened]], writes: WriteBehind) -> None:
         images = Images.cat([loaded.images for _, loaded in batch])
         names = [job.name.as_posix() for job, _ in batch]
         params = self.transform.draw_params(len(batch), ids=names)
-        if len(batch[0][0].targets) == 1:
-            views = [self.transform.apply_transform(images, params)]
-        else:
-            styles = range(len(batch[0][0].targets))
-            grid = self.transform.stylize_grid(images, styles, alpha=params.alpha)
-            views = list(grid.unbind(1))
-        for view_index, view in enumerate(views):
-            for (job, loaded), row in zip(batch, torch.as_tensor(view).split(1), strict=True):
-                pixels = np.asarray(loaded.images.restore(row))
-                writes.submit(write_image, job.targets[view_index], pixels, loaded.file)
+        for view_index, view in enumerate(self._views(images, params, len(batch[0][0].views))):
+            rows = torch.as_tensor(view).split(1)
+            for (job, opened), row, alpha in zip(batch, rows, params.alpha, strict=True):
+                pixels = np.asarray(opened.images.restore(row))
+                how = _description(self.transform, alpha, opened)
+                writes.submit(opened.write, job.views[view_index], pixels, how)
+
+    def _views(self, images: Images, params: StyleParams, count: int) -> Iterable[AnyImage]:
+        """Return the images in the styles that were drawn, or in each of ``count`` styles."""
+        if count == 1:
+            return [self.transform.apply_transform(images, params)]
+        if images.depth == 1:
+            return self.transform.stylize_grid(images, range(count), alpha=params.alpha).unbind(1)
+        styles = (replace(params, style=(style,) * len(params)) for style in range(count))
+        return (self.transform.apply_transform(images, each) for each in styles)
 
 
-def open_image(path: Path, reading: Reading) -> Loaded:
-    """Read and check an image file.
+def _description(transform: StyleTransfer, alpha: float, opened: Opened) -> str:
+    """Return what was done, for files that have a place for it; no name of a file is in it."""
+    name = transform.stylizer_on(transform.device or "cpu").name
+    window = "all values" if opened.window is None else "values from {:g} to {:g}"
+    return f"style transfer by {name}, alpha {alpha:.3g}, of " + window.format(
+        *(opened.window or ())
+    )
+
+
+def open_files(files: Sequence[Path], reading: Reading) -> Opened:
+    """Read and check an image file, or the slices of a series; pictures are resized.
 
     Raises:
         OSError: If it cannot be read.
         TypeError: If it holds another kind of numbers.
-        ValueError: If it is of another kind or too small.
+        ValueError: If it is of another kind or too small, or a scan is to be resized.
     """
-    file = read_image(path)
-    pixels = file.pixels if reading.size is None else _resized(file.pixels, reading.size)
-    window = None if has_eight_bits(pixels) else reading.window
-    images = as_images(pixels, value_range=window)
+    opened = open_image(files, window=reading.window)
+    if reading.size is not None:
+        if opened.kind != "picture":
+            raise ValueError(
+                f"--size={reading.size} is for pictures: a scan whose pixels have a size in "
+                "millimetres keeps it. Leave --size out."
+            )
+        pixels = _resized(np.asarray(opened.images.restore(opened.images.batch)), reading.size)
+        opened = replace(opened, images=as_images(pixels, value_range=opened.window))
     if reading.stylizer is not None:
-        images.check_sides(reading.stylizer.least_side, reading.stylizer.name)
-    return Loaded(file, images)
+        opened.images.check_sides(reading.stylizer.least_side, reading.stylizer.name)
+    return opened
 
 
-def load(path: Path, console: Console, reading: Reading) -> Loaded | None:
-    """Return an image file that can be stylized, or name on the console what is wrong with it."""
+def load(files: Path | Sequence[Path], console: Console, reading: Reading) -> Opened | None:
+    """Return what can be stylized, or name on the console what is wrong with it."""
+    paths = (files,) if isinstance(files, Path) else files
     try:
-        return open_image(path, reading)
+        return open_files(paths, reading)
     except UNREADABLE as error:
-        complain(console, f"skipped {path}: {error}")
+        complain(console, f"skipped {paths[0]}: {error}")
         return None
 
 
@@ -163,26 +177,31 @@ def encode_styles(
     stylizer: Stylizer,
     console: Console,
     advance: Callable[[int], object],
-    window: Window | None = None,
+    window: AnyWindow = None,
+    slices: Slices = None,
+    seed: int = 0,
 ) -> tuple[StyleBank, list[Path]]:
     """Return the bank of the style files that can be read, and those that cannot.
+
+    Volumes are styles as in `StyleBank.from_files`.
 
     Raises:
         ValueError: If none can be read.
     """
     reading = Reading(window=window, stylizer=stylizer)
-    codes, names, broken = [], [], []
-    for path in paths:
-        loaded = load(path, console, reading)
-        if loaded is None:
-            broken.append(path)
+    banks, broken = [], []
+    for files in find_sources(paths):
+        opened = load(files, console, reading)
+        if opened is None:
+            broken += files
         else:
-            codes.append(StyleBank.from_images([loaded.images], stylizer))
-            names.append(path.as_posix())
-        advance(1)
-    if not codes:
+            banks.append(
+                StyleBank.from_volume(opened.images, stylizer, files[0], slices=slices, seed=seed)
+            )
+        advance(len(files))
+    if not banks:
         raise ValueError(f"--style must hold an image that can be read, all {len(broken)} failed.")
-    return StyleBank.cat(codes, names), broken
+    return StyleBank.cat(banks), broken
 
 
 def _resized(pixels: np.ndarray, size: int) -> np.ndarray:
@@ -198,12 +217,12 @@ def _resized(pixels: np.ndarray, size: int) -> np.ndarray:
 
 
 def _batches(
-    loaded: Iterator[tuple[Job, Loaded]], batch_size: int
-) -> Iterator[list[tuple[Job, Loaded]]]:
+    loaded: Iterator[tuple[Job, Opened]], batch_size: int
+) -> Iterator[list[tuple[Job, Opened]]]:
     """Group neighbours of one shape and depth."""
-    group: list[tuple[Job, Loaded]] = []
+    group: list[tuple[Job, Opened]] = []
     for item in loaded:
-        full = len(group) == batch_size
+        full = len(group) == batch_size or item[1].images.depth > 1
         if group and (full or _kind(item) != _kind(group[0])):
             yield group
             group = []
@@ -212,6 +231,6 @@ def _batches(
         yield group
 
 
-def _kind(item: tuple[Job, Loaded]) -> tuple[torch.Size, torch.dtype]:
+def _kind(item: tuple[Job, Opened]) -> tuple[torch.Size, torch.dtype, int]:
     batch = item[1].images.batch
-    return batch.shape, batch.dtype
+    return batch.shape, batch.dtype, item[1].images.depth

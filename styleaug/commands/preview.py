@@ -69,7 +69,7 @@ def run_preview(options: argparse.Namespace, console: Console) -> int:
     alpha, window = parse_alpha(options.alpha), parse_window(options.bits, options.window)
     styles = StyleInputs.find(options.style)
     jobs = plan_jobs(options.content, Path(), [])
-    _check_page(options, [*(job.source for job in jobs), *styles.inputs])
+    _check_page(options, [*(file for job in jobs for file in job.files), *styles.inputs])
     name_others(console, [*options.content, *options.style])
     device = pick_device(options.device)
     stylizer = create_stylizer(
@@ -128,10 +128,10 @@ def _shown(
     console: Console,
 ) -> _Shown | None:
     """Stylize a content as ``styleaug stylize`` would, and put before and after side by side."""
-    loaded = load(job.source, console, reading)
+    loaded = load(job.files, console, reading)
     if loaded is None:
         return None
-    content = Images.cat([loaded.images])
+    content = Images.cat([loaded.images]).middle()
     params = transform.draw_params(1, ids=[job.name.as_posix()])
     result = torch.as_tensor(transform.apply_transform(content, params))
     before, after = (to_content(batch) for batch in (content.batch, result))

@@ -27,9 +27,11 @@ from styleaug.commands.messages import complain, say
 from styleaug.commands.painting import Painter, Reading, encode_styles, load, name_others
 from styleaug.images.batch import Images
 from styleaug.images.files import find_images
+from styleaug.images.scan import AnyWindow
 from styleaug.images.sheet import contact_sheet, to_picture
-from styleaug.images.window import Window, check_window
+from styleaug.images.window import CT_WINDOWS, check_window
 from styleaug.styles.bank import StyleBank
+from styleaug.styles.volumes import Slices
 from styleaug.stylizers import DEFAULT_STYLIZER, create_stylizer
 from styleaug.stylizers.base import Precision, Stylizer
 from styleaug.transform import StyleTransfer
@@ -56,6 +58,7 @@ class StylizeOptions:
     workers: int = 4
     bits: int | None = None
     window: str | None = None
+    slices: str | None = None
     seed: int = 0
     overwrite: bool = False
     skip_existing: bool = False
@@ -73,11 +76,12 @@ def stylize_files(options: StylizeOptions, console: Console) -> int:
     _check_counts(options)
     check_output("--output", options.output)
     alpha, window = parse_alpha(options.alpha), parse_window(options.bits, options.window)
+    slices = parse_slices(options.slices)
     given = StyleInputs.find(options.style)
     names = [*map(str, given.files), *(name for bank in given.banks for name in bank.names)]
     folders = style_names(names) if options.each_style else []
     all_jobs = plan_jobs(options.content, Path(options.output), folders)
-    inputs = [*(job.source for job in all_jobs), *given.inputs]
+    inputs = [*(file for job in all_jobs for file in job.files), *given.inputs]
     inputs += [Path(options.weights)] if options.weights else []
     # the share first: what other ranks have written meanwhile must not shift it
     jobs = check_targets(
@@ -96,8 +100,18 @@ def stylize_files(options: StylizeOptions, console: Console) -> int:
     with progress_bar(console) as progress:
         task = progress.add_task("styles", total=len(given.files))
         bank, broken_styles = given.encoded(
-            stylizer, console, lambda n: progress.advance(task, n), window
+            stylizer,
+            console,
+            lambda n: progress.advance(task, n),
+            window,
+            slices,
+            options.seed,
         )
+        if options.each_style and len(bank) != len(folders) and not broken_styles:
+            raise ValueError(
+                f"--each-style needs a style per file, got {len(bank)} of {len(folders)} files. "
+                "Encode volumes and series first: styleaug bank."
+            )
         if broken_styles and options.each_style:
             raise ValueError(
                 f"--each-style needs styles that can be read, got {broken_styles[:3]}."
@@ -141,18 +155,20 @@ class StyleInputs:
         stylizer: Stylizer,
         console: Console,
         advance: Callable[[int], object],
-        window: Window | None,
+        window: AnyWindow,
+        slices: Slices = None,
+        seed: int = 0,
     ) -> tuple[StyleBank, list[Path]]:
         """Return one bank of all styles, and the files that cannot be read."""
         for bank in self.banks:
             bank.check_fits(stylizer)
         if not self.files:
             return StyleBank.cat(self.banks), []
-        bank, broken = encode_styles(self.files, stylizer, console, advance, window)
+        bank, broken = encode_styles(self.files, stylizer, console, advance, window, slices, seed)
         return StyleBank.cat([bank, *self.banks]), broken
 
 
-def parse_window(bits: int | None, window: str | None) -> Window | None:
+def parse_window(bits: int | None, window: str | None) -> AnyWindow:
     """Return black and white of 16-bit files, as ``--bits`` or ``--window`` says.
 
     Raises:
@@ -168,13 +184,33 @@ def parse_window(bits: int | None, window: str | None) -> Window | None:
         if not 1 <= bits <= 16:
             raise ValueError(f"--bits must be between 1 and 16, got {bits}.")
         return 0.0, 2.0**bits - 1
-    if window is None:
-        return None
+    if window is None or window in (*CT_WINDOWS, "percentile"):
+        return window
     low, _, high = window.partition(":")
     try:
         return check_window("--window", (float(low), float(high)))
     except ValueError as error:
-        raise ValueError(f"--window must be LOW:HIGH, low below high, got {window!r}.") from error
+        raise ValueError(
+            f"--window must be LOW:HIGH, low below high, or one of {[*CT_WINDOWS, 'percentile']}, "
+            f"got {window!r}."
+        ) from error
+
+
+def parse_slices(text: str | None) -> Slices:
+    """Return how many slices of a volume are styles, as ``--slices`` says.
+
+    Raises:
+        ValueError: If it is neither a number nor "all".
+
+    Example:
+        >>> parse_slices("8"), parse_slices("all"), parse_slices(None)
+        (8, 'all', None)
+    """
+    if text is None or text == "all":
+        return text  # type: ignore[return-value]
+    if not text.isdigit() or int(text) < 1:
+        raise ValueError(f"--slices must be a number from 1 on, or all, got {text!r}.")
+    return int(text)
 
 
 def parse_alpha(text: str) -> tuple[float, float]:
@@ -249,10 +285,10 @@ def _write_grid(
     styles = range(min(len(bank), _GRID_LIMIT))
     rows, labels = [], []
     for job in jobs[:_GRID_LIMIT]:
-        loaded = load(job.source, console, reading)
+        loaded = load(job.files, console, reading)
         if loaded is None:
             continue
-        content = Images.cat([loaded.images])
+        content = Images.cat([loaded.images]).middle()
         views = transform.stylize_grid(content, styles, alpha=transform.alpha[1])[0]
         shown = [replace(content, batch=view) for view in views.cpu().split(1)]
         rows.append([to_picture(images) for images in (content, *shown)])
@@ -269,7 +305,7 @@ def _write_grid(
 def thumbnail(path: Path | None, console: Console, reading: Reading) -> Image.Image | None:
     """Return the picture of a file, or None where there is no file or it cannot be read."""
     loaded = None if path is None else load(path, console, reading)
-    return None if loaded is None else to_picture(Images.cat([loaded.images]))
+    return None if loaded is None else to_picture(Images.cat([loaded.images]).middle())
 
 
 def _report(

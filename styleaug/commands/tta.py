@@ -159,6 +159,9 @@ def _read(
     loaded = load(path, console, reading)
     if loaded is None:
         return None
+    if loaded.images.depth > 1:
+        complain(console, f"skipped {path}: a model of images cannot take a volume.")
+        return None
     image = to_content(loaded.images.batch)
     if options.size:
         size = tuple((options.size * 2)[:2])
