@@ -445,3 +445,21 @@ def test_scans_are_written_in_every_style_and_slice_by_slice(tmp_path):
     assert (np.asarray(out.dataobj) != values).mean() > 0.5
     assert run("stylize", path, "--style", bank, "--size", 32, "-o", tmp_path / "small") == 1
     assert run("stylize", path, "--style", bank, "--slices", "none", "-o", tmp_path / "n") == 2
+
+
+def test_a_slice_that_is_cut_off_leaves_out_its_series_and_what_was_written_stays(tmp_path, capsys):
+    for index in range(3):
+        made_ct(tmp_path / "in" / "a", f"{index}.dcm", z=index, series="1.1", seed=index)
+        made_ct(tmp_path / "in" / "b", f"{index}.dcm", z=index, series="1.2", seed=index)
+    cut = tmp_path / "in" / "b" / "1.dcm"
+    cut.write_bytes(cut.read_bytes()[:-900])
+    words = ("--style", tmp_path / "in" / "a" / "0.dcm", "--stylizer", "colorist")
+    assert run("stylize", tmp_path / "in", *words, "-o", tmp_path / "out") == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "and 2 more slices" in said
+    assert "1.dcm" in said
+    assert "end too early" in said
+    written = sorted(
+        path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*.dcm")
+    )
+    assert written == [Path("a") / f"{index}.dcm" for index in range(3)]

@@ -189,7 +189,8 @@ def encode_styles(
         ValueError: If none can be read.
     """
     reading = Reading(window=window, stylizer=stylizer)
-    banks, broken = [], []
+    banks: list[StyleBank] = []
+    broken: list[Path] = []
     for files in find_sources(paths):
         opened = load(files, console, reading)
         if opened is None:

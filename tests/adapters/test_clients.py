@@ -32,6 +32,7 @@ def test_example_programs_run(program):
 def test_there_are_example_programs():
     assert {path.stem for path in PROGRAMS} >= {
         "albumentations_loader",
+        "clinic_segmentation",
         "detection",
         "monai_segmentation",
     }
