@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from hashlib import blake2b
+from threading import Lock
 
 import numpy as np
 import torch
@@ -19,6 +20,52 @@ from torch import Tensor
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _MASK = 0x7FFFFFFFFFFFFFFF
+_COUNTING = Lock()
+"""Held while draws are counted, so that threads never draw the same; of the module, as a counter
+that held it could not be pickled."""
+
+
+class DrawCounter:
+    """Counts the images that a seeded stream has drawn for.
+
+    Example:
+        >>> counter = DrawCounter()
+        >>> counter.take(4), counter.take(2)
+        (range(0, 4), range(4, 6))
+    """
+
+    def __init__(self) -> None:
+        self._drawn = 0
+
+    def take(self, count: int) -> range:
+        """Return the numbers of the next ``count`` images; no two calls get the same."""
+        with _COUNTING:
+            first, self._drawn = self._drawn, self._drawn + count
+        return range(first, first + count)
+
+
+def draw_keys(
+    count: int,
+    generator: torch.Generator | None,
+    ids: Sequence[int | str] | None,
+    *,
+    seed: int | None,
+    counter: DrawCounter,
+) -> np.ndarray:
+    """Return one key per image: from ids, a generator, the seed, or PyTorch, in that order.
+
+    Raises:
+        ValueError: If there is not one id per image.
+    """
+    if ids is not None:
+        if len(ids) != count:
+            raise ValueError(f"ids must hold one id per image ({count}), got {len(ids)}.")
+        return id_keys(seed or 0, ids)
+    if generator is not None:
+        return generator_keys(count, generator)
+    if seed is None:
+        return fold_in(generator_keys(count, None), process_stream())
+    return fold_in(id_keys(seed, counter.take(count)), process_stream())
 
 
 def generator_keys(count: int, generator: torch.Generator | None) -> np.ndarray:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from threading import Lock
 from typing import Any, TypedDict, Unpack
 
-import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from styleaug._checks import check_alpha, check_choice, check_count, check_device, check_probability
-from styleaug._draws import fold_in, generator_keys, id_keys, process_stream, uniforms
+from styleaug._draws import uniforms
 from styleaug.functional import match_color
 from styleaug.images.batch import (
     AnyImage,
@@ -28,6 +26,7 @@ from styleaug.images.batch import (
     to_content,
 )
 from styleaug.images.comparison import batch_sheet
+from styleaug.images.drawn import DrawnTransform
 from styleaug.images.window import check_window
 from styleaug.params import StyleParams
 from styleaug.styles import BatchStyles, Styles, as_style_source
@@ -35,10 +34,6 @@ from styleaug.styles.bank import StyleBank
 from styleaug.stylizers import DEFAULT_STYLIZER
 from styleaug.stylizers.base import Precision, Stylizer, alpha_vector
 from styleaug.stylizers.lazy import LazyStylizer
-
-_COUNTING = Lock()
-"""Held while a transform counts its draws, so that threads never draw the same; of the module, as a
-transform that held it could not be pickled."""
 
 
 class StylizerOptions(TypedDict, total=False):
@@ -54,7 +49,7 @@ class StylizerOptions(TypedDict, total=False):
     options: Mapping[str, Any] | None
 
 
-class StyleTransfer(nn.Module):
+class StyleTransfer(DrawnTransform[StyleParams]):
     """Repaint images in other styles, keeping every structure.
 
     Works on batches and single images of any layout: tensors ``(B, C, H, W)`` and ``(C, H, W)``,
@@ -123,7 +118,7 @@ class StyleTransfer(nn.Module):
         seed: int | None = None,
         **how: Unpack[StylizerOptions],
     ) -> None:
-        super().__init__()
+        super().__init__(seed)
         _check_names(how)
         self.alpha = check_alpha(alpha)
         self.p = check_probability("p", p)
@@ -138,8 +133,6 @@ class StyleTransfer(nn.Module):
         self.value_range = check_window("value_range", value_range)
         check_choice("out_of_range", out_of_range, ("raise", "clamp"))
         self.out_of_range: OutOfRange = out_of_range
-        self.seed = seed
-        self._drawn = 0
         if isinstance(styles, str | Path) and str(styles).endswith(".safetensors"):
             styles = StyleBank.load(styles)
         own = dict(how.pop("options", None) or {})
@@ -153,38 +146,6 @@ class StyleTransfer(nn.Module):
         self.source = as_style_source(
             styles, built, portion=portion is not None, value_range=self.value_range
         )
-
-    @torch.no_grad()
-    def forward(
-        self,
-        image: AnyImage | Images,
-        *,
-        generator: torch.Generator | None = None,
-        ids: Sequence[int | str] | None = None,
-    ) -> AnyImage:
-        """Draw params and apply them.
-
-        Args:
-            image: A batch or an image; see the class.
-            generator: Source of randomness, instead of ``seed`` or PyTorch's own.
-            ids: One id per image, instead of a generator: a sample then gets the same draw
-                whatever batch it comes in.
-
-        Returns:
-            What came in, stylized: same kind, shape, data type and device.
-        """
-        images = self._images(image)
-        return self.apply_transform(images, self.draw_params(len(images), generator, ids=ids))
-
-    def make_params(
-        self,
-        image: AnyImage | Images,
-        generator: torch.Generator | None = None,
-        *,
-        ids: Sequence[int | str] | None = None,
-    ) -> StyleParams:
-        """Draw everything that is random about a call; arguments as in `forward`."""
-        return self.draw_params(len(self._images(image)), generator, ids=ids)
 
     def draw_params(
         self,
@@ -313,22 +274,6 @@ class StyleTransfer(nn.Module):
         """Return the settings for ``repr``."""
         gate = f"p={self.p}" if self.portion is None else f"portion={self.portion}"
         return f"{self._lazy.label!r}, styles={self.source!r}, alpha={self.alpha}, {gate}"
-
-    def _keys(
-        self, count: int, generator: torch.Generator | None, ids: Sequence[int | str] | None
-    ) -> np.ndarray:
-        """Return one key per image: from ids, a generator, the seed, or PyTorch, in that order."""
-        if ids is not None:
-            if len(ids) != count:
-                raise ValueError(f"ids must hold one id per image ({count}), got {len(ids)}.")
-            return id_keys(self.seed or 0, ids)
-        if generator is not None:
-            return generator_keys(count, generator)
-        if self.seed is None:
-            return fold_in(generator_keys(count, None), process_stream())
-        with _COUNTING:
-            first, self._drawn = self._drawn, self._drawn + count
-        return fold_in(id_keys(self.seed, range(first, first + count)), process_stream())
 
     def _applied(self, gate: Tensor) -> Tensor:
         if self.portion is None:

@@ -373,6 +373,22 @@ def load_network(module: torch.nn.Module, state: Mapping[str, Tensor], *, origin
     return weights_digest(wide)
 
 
+def load_published(module: torch.nn.Module, weights: str | Path, records: Sequence[Weights]) -> str:
+    """Load what ``weights=`` stands for into a module in float32; returns its `weights_digest`.
+
+    Args:
+        module: What to load into.
+        weights: As in `locate_weights`.
+        records: The published weights that fit.
+
+    Raises:
+        FileNotFoundError: If the file is not there and cannot be downloaded.
+        ValueError: As `locate_weights` and `load_strictly`.
+    """
+    path = locate_weights(weights, records).path
+    return load_network(module, read_state_dict(path), origin=str(path))
+
+
 def _hub_file(weights: Weights, file: str) -> str:
     if weights.repository is None:
         raise ValueError(f"weights {weights.name!r} must have a repository, got none.")

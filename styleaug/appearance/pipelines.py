@@ -65,7 +65,21 @@ class Pipeline:
         Returns:
             ``(B, 1, H, W)`` in [0, 1].
         """
-        raise NotImplementedError(f"{cls.__name__} must implement process.")
+        scaled = cls._scaled(images)
+        prepared = ranged(scaled) if standard else scaled
+        return cls._processed(prepared, _columns(vectors), generator)
+
+    @classmethod
+    def _scaled(cls, images: Tensor) -> Tensor:
+        """Return images on the scale of brightness that the pipeline works on."""
+        return images
+
+    @classmethod
+    def _processed(
+        cls, images: Tensor, columns: list[Tensor], generator: torch.Generator | None
+    ) -> Tensor:
+        """Process images of standard exposure; every parameter is ``(B, 1, 1, 1)``."""
+        raise NotImplementedError(f"{cls.__name__} must implement _processed.")
 
     @property
     def vector(self) -> Tensor:
@@ -159,19 +173,15 @@ class LocalLaplacian(Pipeline):
     }
 
     @classmethod
-    def process(
-        cls,
-        images: Tensor,
-        vectors: Tensor,
-        generator: torch.Generator | None = None,
-        *,
-        standard: bool = True,
+    def _scaled(cls, images: Tensor) -> Tensor:
+        return (1.0 + 3.0 * images).log() / math.log(4.0)
+
+    @classmethod
+    def _processed(
+        cls, images: Tensor, columns: list[Tensor], generator: torch.Generator | None
     ) -> Tensor:
-        """Process images, each with parameters of its own; see `Pipeline.process`."""
-        detail, edges, fine, coarse, center, width, gamma = _columns(vectors)
-        bright = (1.0 + 3.0 * images).log() / math.log(4.0)
-        bright = ranged(bright) if standard else bright
-        bands, low = _local_laplacian(bright, detail, edges)
+        detail, edges, fine, coarse, center, width, gamma = columns
+        bands, low = _local_laplacian(images, detail, edges)
         gains = [fine * (coarse / fine) ** (level / (_LEVELS - 1)) for level in range(_LEVELS)]
         for band, gain in zip(reversed(bands), reversed(gains), strict=True):
             low = _up(low, band) + gain * band
@@ -212,17 +222,10 @@ class UnsharpTone(Pipeline):
     }
 
     @classmethod
-    def process(
-        cls,
-        images: Tensor,
-        vectors: Tensor,
-        generator: torch.Generator | None = None,
-        *,
-        standard: bool = True,
+    def _processed(
+        cls, images: Tensor, columns: list[Tensor], generator: torch.Generator | None
     ) -> Tensor:
-        """Process images, each with parameters of its own; see `Pipeline.process`."""
-        amount, local, radius, slope, middle, noise = _columns(vectors)
-        images = ranged(images) if standard else images
+        amount, local, radius, slope, middle, noise = columns
         sharp = images + amount * (images - blurred(images, radius))
         wide = torch.full_like(radius, 12.0)
         mean = blurred(sharp, wide)

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from styleaug._checks import check_choice, check_probability
-from styleaug._draws import fold_in, generator_keys, id_keys, process_stream, uniforms
+from styleaug._draws import uniforms
 from styleaug.appearance.effect import Effect
 from styleaug.appearance.kinds import EFFECTS, KINDS
 from styleaug.appearance.params import AppearanceParams
-from styleaug.images.batch import AnyImage, as_batch, from_content, to_content
+from styleaug.images.batch import AnyImage, Images, from_content, to_content
+from styleaug.images.drawn import DrawnTransform
 
 MAX_STRENGTH = 2.0
 """Ranges may be drawn from up to twice as wide."""
 
 
-class Appearance(nn.Module):
+class Appearance(DrawnTransform[AppearanceParams]):
     """Change how images were made, and nothing of what is in them.
 
     Every image gets a random laboratory, scanner, camera and file: stain, light, optics, sensor,
@@ -64,48 +65,14 @@ class Appearance(nn.Module):
         p: float = 0.5,
         seed: int | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(seed)
         self.kinds = (kind,) if isinstance(kind, str) else tuple(kind)
         for name in self.kinds or ("",):
             check_choice("kind", name, KINDS)
         self.strength = _check_strength(strength)
         self.p = check_probability("p", p)
-        self.seed = seed
-        self._drawn = 0
         names = {name for kind in self.kinds for name in KINDS[kind]}
         self.effects = tuple(effect for name, effect in EFFECTS.items() if name in names)
-
-    def forward(
-        self,
-        image: AnyImage,
-        *,
-        generator: torch.Generator | None = None,
-        ids: Sequence[int | str] | None = None,
-    ) -> AnyImage:
-        """Draw params and apply them.
-
-        Args:
-            image: A batch or an image; see the class.
-            generator: Source of randomness, instead of ``seed`` or PyTorch's own.
-            ids: One id per image, instead of a generator: a sample then gets the same draw
-                whatever batch it comes in.
-
-        Returns:
-            What came in, changed: same kind, shape, data type and device.
-        """
-        batch, restore = as_batch(image)
-        params = self.draw_params(len(batch), generator, ids=ids)
-        return restore(_changed(batch, params))
-
-    def make_params(
-        self,
-        image: AnyImage,
-        generator: torch.Generator | None = None,
-        *,
-        ids: Sequence[int | str] | None = None,
-    ) -> AppearanceParams:
-        """Draw everything that is random about a call; arguments as in `forward`."""
-        return self.draw_params(len(as_batch(image)[0]), generator, ids=ids)
 
     def draw_params(
         self,
@@ -116,7 +83,7 @@ class Appearance(nn.Module):
     ) -> AppearanceParams:
         """Draw params for ``count`` images that are not at hand; arguments as in `forward`."""
         columns = [2, *(1 + len(effect.parameters) for effect in self.effects)]
-        drawn = self._uniforms(count, sum(columns), generator, ids)
+        drawn = uniforms(self._keys(count, generator, ids), sum(columns))
         first, *rest = drawn.split(columns, dim=1)
         kind = (first[:, 0] * len(self.kinds)).long()
         low, high = self.strength
@@ -127,7 +94,7 @@ class Appearance(nn.Module):
             values[effect.name] = _draw(effect, own, strength, has & (own[:, 0] < self.p))
         return AppearanceParams(values)
 
-    def apply_transform(self, image: AnyImage, params: AppearanceParams) -> AnyImage:
+    def apply_transform(self, image: AnyImage | Images, params: AppearanceParams) -> AnyImage:
         """Apply params that were drawn before; nothing is random here.
 
         Args:
@@ -138,35 +105,21 @@ class Appearance(nn.Module):
             What came in, changed.
 
         Raises:
-            ValueError: If the params are for another number of images.
+            ValueError: If the params are for another number of images, or the image is a volume.
         """
-        batch, restore = as_batch(image)
-        if len(params) != len(batch):
-            raise ValueError(f"params must hold {len(batch)} images, got {len(params)}.")
-        return restore(_changed(batch, params))
+        images = self._images(image)
+        if images.depth > 1:
+            raise ValueError(
+                f"image must not be a volume, got one of {images.depth} slices. "
+                "Pass volume.sliced(), which are images."
+            )
+        if len(params) != len(images):
+            raise ValueError(f"params must hold {len(images)} images, got {len(params)}.")
+        return images.restore(_changed(images.batch, params))
 
     def extra_repr(self) -> str:
         """Return the settings for ``repr``."""
         return f"{', '.join(map(repr, self.kinds))}, strength={self.strength}, p={self.p}"
-
-    def _uniforms(
-        self,
-        count: int,
-        columns: int,
-        generator: torch.Generator | None,
-        ids: Sequence[int | str] | None,
-    ) -> Tensor:
-        if ids is not None:
-            if len(ids) != count:
-                raise ValueError(f"ids must hold one id per image ({count}), got {len(ids)}.")
-            return uniforms(id_keys(self.seed or 0, ids), columns)
-        if generator is not None:
-            return uniforms(generator_keys(count, generator), columns)
-        if self.seed is None:
-            return uniforms(fold_in(generator_keys(count, None), process_stream()), columns)
-        first, self._drawn = self._drawn, self._drawn + count
-        keys = id_keys(self.seed, range(first, first + count))
-        return uniforms(fold_in(keys, process_stream()), columns)
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from styleaug._checks import check_choice
 from styleaug.images.checks import check_images, check_sides, check_unit_range
-from styleaug.weights import Weights, load_network, locate_weights, read_state_dict
+from styleaug.weights import Weights, load_published
 
 try:
     from torchvision import models
@@ -128,8 +128,7 @@ class StyleX(nn.Module):
         check_choice("views", views, VIEWS)
         self.views = views
         self.encoder = StyleEncoder()
-        state = read_state_dict(locate_weights(weights, PACKAGED).path)
-        self.weights_id = load_network(self.encoder, state, origin=str(weights))
+        self.weights_id = load_published(self.encoder, weights, PACKAGED)
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> StyleX:

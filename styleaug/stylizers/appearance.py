@@ -13,7 +13,8 @@ from styleaug.stylizers.appearance_network import AppearanceNetwork
 from styleaug.stylizers.base import Maps, Precision
 from styleaug.stylizers.content_code import ContentCoded
 from styleaug.stylizers.detail import REACH
-from styleaug.weights import Weights, load_network, locate_weights, read_state_dict
+from styleaug.stylizers.grey import is_grey, without_hue
+from styleaug.weights import Weights, load_published
 
 PACKAGED = (
     Weights(
@@ -74,8 +75,8 @@ class AppearanceTransfer(ContentCoded):
         max_batch: int | None = None,
     ) -> None:
         super().__init__(precision=precision, max_batch=max_batch)
-        self.network, path = AppearanceNetwork(), locate_weights(weights, PACKAGED).path
-        self.weights_id = load_network(self.network, read_state_dict(path), origin=str(path))
+        self.network = AppearanceNetwork()
+        self.weights_id = load_published(self.network, weights, PACKAGED)
 
     @torch.no_grad()
     def describe(self, images: Tensor) -> Tensor:
@@ -98,22 +99,12 @@ class AppearanceTransfer(ContentCoded):
         return code
 
     def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
-        return {"appearance": self.network.encoder(style), "grey": _is_grey(style).float()}
+        return {"appearance": self.network.encoder(style), "grey": is_grey(style).float()}
 
     def _mapped(self, content: Tensor, own: Maps, maps: Maps, alpha: Tensor) -> Tensor:
         stylized = self.network.painted(content, own["appearance"], maps["appearance"])
-        grey = ((maps["grey"] > 0.999) & (own["grey"] > 0.999)).view(-1, 1, 1, 1)
-        stylized = torch.where(grey, stylized.mean(dim=1, keepdim=True), stylized)
+        stylized = without_hue(stylized, (maps["grey"] > 0.999) & (own["grey"] > 0.999))
         return content.lerp(stylized, alpha.view(-1, 1, 1, 1))
 
     def _numeric_context(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
         return torch.autocast(device.type, enabled=False)
-
-
-def _is_grey(image: Tensor) -> Tensor:
-    """Return which images ``(B, 3, H, W)`` have three equal channels."""
-    return (image.amax(dim=1) - image.amin(dim=1)).flatten(1).amax(dim=1) < _GREY
-
-
-_GREY = 1e-4
-"""Largest difference of channels that is called grey."""

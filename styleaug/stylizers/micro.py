@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from styleaug.stylizers.base import Maps, Precision, Stylizer
+from styleaug.stylizers.grey import is_grey, without_hue
 from styleaug.stylizers.micro_network import MicroNetwork
-from styleaug.weights import Weights, load_network, locate_weights, read_state_dict
+from styleaug.weights import Weights, load_published
 
 PACKAGED = (
     Weights(
@@ -67,8 +67,8 @@ class Micro(Stylizer):
         max_batch: int | None = None,
     ) -> None:
         super().__init__(precision=precision, max_batch=max_batch)
-        self.network, path = MicroNetwork(), locate_weights(weights, PACKAGED).path
-        self.weights_id = load_network(self.network, read_state_dict(path), origin=str(path))
+        self.network = MicroNetwork()
+        self.weights_id = load_published(self.network, weights, PACKAGED)
 
     def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
         height, width = (side - side % self.multiple for side in style.shape[2:])
@@ -81,19 +81,11 @@ class Micro(Stylizer):
 
     def _stylize(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
         stylized = self.network(content, **maps).float()
-        grey = _is_grey(maps["mean"]) & _is_grey(maps["std"])
+        grey = is_grey(maps["mean"]) & is_grey(maps["std"])
         if bool(grey.any()):
-            grey = (grey & _is_grey(content)).view(-1, 1, 1, 1)
-            stylized = torch.where(grey, stylized.mean(dim=1, keepdim=True), stylized)
+            stylized = without_hue(stylized, grey & is_grey(content))
         return content.lerp(stylized, alpha.view(-1, 1, 1, 1))
 
-
-def _is_grey(image: Tensor) -> Tensor:
-    """Return which images ``(B, 3, H, W)`` have three equal channels."""
-    return (image.amax(dim=1) - image.amin(dim=1)).flatten(1).amax(dim=1) < _GREY
-
-
-_GREY = 1e-4
 
 _PIXELS_AT_ONCE = 2**17
 """What goes through at once on a CPU: the maps of more leave its cache, and come from the system as

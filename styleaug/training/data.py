@@ -191,9 +191,7 @@ def random_crop(image: Tensor, size: int, rng: np.random.Generator) -> Tensor:
     """
     shortest = min(image.shape[2:])
     side = int(min(shortest, max(size * rng.uniform(0.5, 2.0), min(shortest, 32))))
-    top = int(rng.integers(image.shape[2] - side + 1))
-    left = int(rng.integers(image.shape[3] - side + 1))
-    return _square(image, top, left, side, size, rng)
+    return _square(image, side, size, rng)
 
 
 def random_scale(rng: np.random.Generator) -> float:
@@ -212,15 +210,13 @@ def scaled_crop(image: Tensor, size: int, scale: float, rng: np.random.Generator
     """
     shortest = min(image.shape[2:])
     side = min(round(size * scale), max(min(shortest, 32), round(_MOST * shortest)))
+    return _square(image, side, size, rng)
+
+
+def _square(image: Tensor, side: int, size: int, rng: np.random.Generator) -> Tensor:
+    """Return a random square of an image as floats, scaled, turned and flipped."""
     top = int(rng.integers(image.shape[2] - side + 1))
     left = int(rng.integers(image.shape[3] - side + 1))
-    return _square(image, top, left, side, size, rng)
-
-
-def _square(
-    image: Tensor, top: int, left: int, side: int, size: int, rng: np.random.Generator
-) -> Tensor:
-    """Return a square of an image as floats, scaled, turned and flipped."""
     crop = to_content(image[..., top : top + side, left : left + side])
     if side != size:
         crop = F.interpolate(crop, (size, size), mode="bilinear", antialias=True).clamp(0.0, 1.0)

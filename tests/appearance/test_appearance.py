@@ -1,6 +1,8 @@
 """Appearances: drawn once and replayed anywhere; neutral values change nothing; ranges hold."""
 
 import io
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 
 from styleaug.appearance import EFFECTS, KINDS, Appearance, AppearanceParams, change_appearance
 from styleaug.appearance.sharpness import gaussian_blur
+from styleaug.images import as_volumes
 from styleaug.samples import sample_images
 
 GREY_KINDS = ("fluorescence", "xray", "ct")
@@ -50,6 +53,31 @@ def test_params_replay_from_json_and_in_slices(pictures):
     whole = transform.apply_transform(pictures, params)
     assert torch.equal(transform.apply_transform(pictures, again), whole)
     assert torch.equal(transform.apply_transform(pictures[2:4], again[2:4]), whole[2:4])
+
+
+def test_threads_never_repeat_each_others_draws():
+    transform = Appearance("ct", p=1.0, seed=3)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            parts = list(pool.map(lambda _: [_values(transform) for _ in range(100)], range(8)))
+    finally:
+        sys.setswitchinterval(interval)
+    again = Appearance("ct", p=1.0, seed=3)
+    drawn = sorted(values for part in parts for values in part)
+    assert drawn == sorted(_values(again) for _ in range(800))
+
+
+def _values(transform):
+    return sorted(transform.draw_params(1).values.items())
+
+
+def test_a_volume_is_refused_because_its_slices_are_images():
+    volume = as_volumes(torch.zeros(1, 1, 32, 40, 4))
+    with pytest.raises(ValueError, match="must not be a volume, got one of 4 slices"):
+        Appearance("ct")(volume)
+    assert Appearance("ct", p=0.0)(volume.sliced()).shape == (1, 1, 32, 40, 4)
 
 
 @pytest.mark.parametrize("kind", KINDS)

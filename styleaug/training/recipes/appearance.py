@@ -26,11 +26,8 @@ from styleaug.training.losses import (
     relative_style_loss,
 )
 from styleaug.training.recipes.base import Phase, Recipe
+from styleaug.training.recipes.networks import style_features
 from styleaug.weights import Weights
-
-LAYERS = ("relu1_2", "relu2_2", "relu3_1", "relu3_4")
-SCALES = (105.0, 106.0, 131.0, 478.0)
-"""Mean activations of the VGG-19 with Caffe's scale on a photograph; the maps come to unit size."""
 
 _COLOR = ("stained", "stained", "dermoscopy", "photograph")
 _GREY = ("fluorescence", "xray", "ct")
@@ -118,10 +115,7 @@ class AppearanceRecipe(Recipe):
         # a list hides the frozen backbone from the parameters and checkpoints of the run
         self._features: list[FeatureExtractor] = []
         if self.loss_weights["style"] and self.options.foreign:
-            features = FeatureExtractor(
-                "vgg19", LAYERS, weights=config.features or "default", scale=SCALES
-            )
-            self._features.append(features.to(memory_format=torch.channels_last))
+            self._features.append(style_features(config.features))
 
     def generator(self) -> nn.Module:
         """Return the network."""

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from styleaug.features import FeatureExtractor
 from styleaug.stylizers.micro import PACKAGED
 from styleaug.stylizers.micro_network import MicroNetwork
 from styleaug.training.config import TrainConfig
@@ -23,11 +22,8 @@ from styleaug.training.losses import (
     relative_style_loss,
 )
 from styleaug.training.recipes.base import Phase, Recipe
+from styleaug.training.recipes.networks import style_features
 from styleaug.weights import Weights
-
-LAYERS = ("relu1_2", "relu2_2", "relu3_1", "relu3_4")
-SCALES = (105.0, 106.0, 131.0, 478.0)
-"""Mean activations of the VGG-19 with Caffe's scale on a photograph; the maps come to unit size."""
 
 
 class MicroRecipe(Recipe):
@@ -61,11 +57,8 @@ class MicroRecipe(Recipe):
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)
         self.network = MicroNetwork()
-        features = FeatureExtractor(
-            "vgg19", LAYERS, weights=config.features or "default", scale=SCALES
-        )
         # a list hides the frozen backbone from the parameters and checkpoints of the run
-        self._features = [features.to(memory_format=torch.channels_last)]
+        self._features = [style_features(config.features)]
 
     def generator(self) -> nn.Module:
         """Return the network."""

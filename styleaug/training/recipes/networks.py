@@ -10,6 +10,22 @@ from torch import Tensor, nn
 from styleaug.features import FeatureExtractor
 from styleaug.features.encoders import OWN_VGG, VGGNormalised, load_own_vgg
 
+_STYLE_LAYERS = ("relu1_2", "relu2_2", "relu3_1", "relu3_4")
+_STYLE_SCALES = (105.0, 106.0, 131.0, 478.0)
+"""Mean activations of the VGG-19 with Caffe's scale on a photograph; the maps come to unit size."""
+
+
+def style_features(weights: str) -> FeatureExtractor:
+    """Return the four maps of VGG-19, of unit size, that style is compared by.
+
+    Args:
+        weights: A file of VGG-19; empty downloads torchvision's.
+    """
+    features = FeatureExtractor(
+        "vgg19", _STYLE_LAYERS, weights=weights or "default", scale=_STYLE_SCALES
+    )
+    return features.to(memory_format=torch.channels_last)
+
 
 def load_encoder(encoder: nn.Module, backbone: str, layers: Sequence[str], weights: str) -> None:
     """Load a frozen encoder.

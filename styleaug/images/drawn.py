@@ -1,0 +1,83 @@
+"""Transforms that draw params for every image, then apply them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from styleaug._draws import DrawCounter, draw_keys
+from styleaug.images.batch import AnyImage, Images, as_images
+
+Params = TypeVar("Params")
+
+
+class DrawnTransform(nn.Module, Generic[Params]):
+    """Draws params, then applies them; a subclass says what is drawn and what is done with it.
+
+    Args:
+        seed: Draw from a stream of its own instead of PyTorch's generator. Ranks and loader
+            workers get streams of their own.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__()
+        self.seed = seed
+        self._counter = DrawCounter()
+
+    @torch.no_grad()
+    def forward(
+        self,
+        image: AnyImage | Images,
+        *,
+        generator: torch.Generator | None = None,
+        ids: Sequence[int | str] | None = None,
+    ) -> AnyImage:
+        """Draw params and apply them.
+
+        Args:
+            image: A batch or an image; see the class.
+            generator: Source of randomness, instead of ``seed`` or PyTorch's own.
+            ids: One id per image, instead of a generator: a sample then gets the same draw
+                whatever batch it comes in.
+
+        Returns:
+            What came in, changed: same kind, shape, data type and device.
+        """
+        images = self._images(image)
+        return self.apply_transform(images, self.draw_params(len(images), generator, ids=ids))
+
+    def make_params(
+        self,
+        image: AnyImage | Images,
+        generator: torch.Generator | None = None,
+        *,
+        ids: Sequence[int | str] | None = None,
+    ) -> Params:
+        """Draw everything that is random about a call; arguments as in `forward`."""
+        return self.draw_params(len(self._images(image)), generator, ids=ids)
+
+    def draw_params(
+        self,
+        count: int,
+        generator: torch.Generator | None = None,
+        *,
+        ids: Sequence[int | str] | None = None,
+    ) -> Params:
+        """Draw params for ``count`` images that are not at hand; arguments as in `forward`."""
+        raise NotImplementedError(f"{type(self).__name__} must implement draw_params.")
+
+    def apply_transform(self, image: AnyImage | Images, params: Params) -> AnyImage:
+        """Apply params that were drawn before; nothing is random here."""
+        raise NotImplementedError(f"{type(self).__name__} must implement apply_transform.")
+
+    def _images(self, image: AnyImage | Images) -> Images:
+        return as_images(image)
+
+    def _keys(
+        self, count: int, generator: torch.Generator | None, ids: Sequence[int | str] | None
+    ) -> np.ndarray:
+        return draw_keys(count, generator, ids, seed=self.seed, counter=self._counter)
