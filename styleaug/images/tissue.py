@@ -14,7 +14,7 @@ from styleaug.images.checks import check_images, check_unit_range
 _LEVELS = 64
 _SEPARATED = 0.75
 """Share of the variance that two classes must explain."""
-_EMPTY = 0.3
+_EMPTY = 0.12
 """How far from white or black the mean of an empty class may be."""
 _LEAST = 0.05
 """Least share of either class."""
