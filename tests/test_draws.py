@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from styleaug._draws import fold_in, generator_keys, id_keys, process_stream, uniforms
+from styleaug.params import StyleParams
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.integers(0, 2**40))
@@ -47,3 +48,13 @@ def test_ranks_have_streams_of_their_own(monkeypatch, variable):
     assert process_stream() == 0
     monkeypatch.setenv(variable, "3")
     assert process_stream() != 0
+
+
+def test_entries_of_params_repeat_and_go_apart():
+    params = StyleParams((True, False), (3, 1), (0.5, 0.25), "bank")
+    twice = params.repeat(2)
+    assert twice.applied == (True, True, False, False)
+    assert twice.style == (3, 3, 1, 1)
+    assert twice.alpha == (0.5, 0.5, 0.25, 0.25)
+    assert [params[0], params[1], params[-1]] == [params[:1], params[1:], params[1:]]
+    assert len(params[1]) == 1

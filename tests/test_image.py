@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from styleaug.images.batch import as_batch, from_content, put_rows, take_rows, to_content
+from styleaug.images.sheet import contact_sheet
 
 TENSOR_DTYPES = [torch.uint8, torch.uint16, torch.float16, torch.bfloat16, torch.float32]
 
@@ -177,6 +178,8 @@ def test_rows_are_put_back_bit_for_bit(dtype):
     [
         (torch.rand(3, 32, 32) * 4 - 2, ValueError, r"\[0, 1\].*before Normalize"),
         (torch.rand(3, 32, 32) * 255, ValueError, "Divide by"),
+        (torch.linspace(-3, 3, 3072).view(3, 32, 32), ValueError, "before Normalize"),
+        (torch.linspace(0, 1.4, 3072).view(3, 32, 32), ValueError, "before Normalize"),
         (torch.full((3, 32, 32), float("nan")), ValueError, "finite"),
         (torch.full((3, 32, 32), float("inf")), ValueError, "finite"),
         (torch.rand(2, 32, 32), ValueError, "1 or 3 or 4 channels"),
@@ -191,3 +194,19 @@ def test_rows_are_put_back_bit_for_bit(dtype):
 def test_errors_name_the_way_out(image, error, words):
     with pytest.raises(error, match=words):
         as_batch(image)
+
+
+def test_a_sheet_puts_every_image_in_its_cell():
+    colors = [[(255, 0, 0), (0, 255, 0), None], [(0, 0, 255), None, (255, 255, 0)]]
+    rows = [[color and Image.new("RGB", (40, 40), color) for color in row] for row in colors]
+    sheet = contact_sheet(rows, ["", ""], ["", "", ""], cell=40)
+    found = np.array(sheet)
+    width = sheet.width / 3
+    for row, line in enumerate(colors):
+        for column, color in enumerate(line):
+            places = np.argwhere((found == color).all(axis=-1)) if color else np.empty((0, 2))
+            if color is None:
+                continue
+            assert len(places) == 40 * 40
+            assert (places[:, 1] // width == column).all()
+            assert (places[:, 0] // (sheet.height / 2) == row).all()

@@ -125,3 +125,25 @@ def test_grey_with_opacity_stays_that(tmp_path):
     _, page, _ = _again(path, tmp_path)
     assert page.shape == (48, 64, 2)
     assert tuple(page.extrasamples) == (tifffile.EXTRASAMPLE.UNASSALPHA,)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_the_orientation_is_kept_and_not_applied(
+    tmp_path, orientation, dtype, channels, compression
+):
+    path, pixels = tmp_path / "in.tif", _pixels(channels, dtype)
+    tifffile.imwrite(
+        path,
+        pixels,
+        photometric="minisblack" if channels == 1 else "rgb",
+        compression=compression,
+        extratags=[(274, 3, 1, orientation, True)],
+        metadata=None,
+    )
+    assert np.array_equal(read_image(path).pixels, pixels)
+    _, page, _ = _again(path, tmp_path)
+    assert page.tags["Orientation"].value == orientation
+    assert np.array_equal(read_image(tmp_path / "out.tif").pixels, pixels)

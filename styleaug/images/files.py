@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import png
 import tifffile
-from PIL import Image
+from PIL import ExifTags, Image
 
 from styleaug._files import replacing
 from styleaug.images.deep_png import read_deep_png, write_deep_png
@@ -26,6 +26,16 @@ OTHERS = (".webp", ".gif", ".jp2", ".j2k", ".jpx", ".avif", ".heic")
 """Image files that are passed over in a folder, but not without a word."""
 
 _DIRECT_MODES = ("L", "RGB", "RGBA", "LA", "I;16")
+_BACK = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""What undoes the turn by a flag of orientation."""
 _CONVERTED_MODES = {"1": "L", "P": "RGB", "PA": "RGBA"}
 
 
@@ -178,12 +188,23 @@ def _read_opened(image: Image.Image, path: Path) -> ImageFile:
     is_cmyk = image.format == "JPEG" and image.mode == "CMYK"
     pixels = _sixteen_bit_color(image, path)
     if pixels is None:
-        pixels = _pillow_pixels(image.convert("RGB") if is_cmyk else image, path)
+        pixels = _pillow_pixels(image.convert("RGB") if is_cmyk else _as_stored(image), path)
     tiff = read_tiff_kind(path) if image.format == "TIFF" else None
     grey_opacity = pixels.ndim == 3 and pixels.shape[2] == 2
     if grey_opacity:
         pixels = pixels[..., [0, 0, 0, 1]]
     return ImageFile(pixels, str(image.format), grey_opacity, info, is_cmyk, tiff)
+
+
+def _as_stored(image: Any) -> Any:
+    """Return an image as it is in its file: Pillow turns TIFF by its flag, which we write again."""
+    if image.format != "TIFF":
+        return image
+    back = _BACK.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    if back is None:
+        return image
+    image.filename = ""  # without a name there is no memory map, which Pillow lays out wrongly here
+    return image.transpose(back)
 
 
 def _sixteen_bit_color(image: Image.Image, path: Path) -> np.ndarray | None:

@@ -323,3 +323,11 @@ def test_colour_has_no_least_side(name, size):
     transform = StyleTransfer(name, styles=list(_images(2, 28, 28)), p=1.0)
     assert transform(images).shape == images.shape
     assert StyleTransfer(name, styles="batch", p=1.0)(images).shape == images.shape
+
+
+@pytest.mark.parametrize("content", [None, [[0.5]], "image.png"])
+def test_what_is_no_tensor_is_refused(content):
+    stylizer = create_stylizer("colorist")
+    code = stylizer.encode_style(torch.rand(1, 3, 8, 8))
+    with pytest.raises(TypeError, match=r"content must be a torch\.Tensor, got"):
+        stylizer.stylize(content, code)
