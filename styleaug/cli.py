@@ -90,6 +90,12 @@ COMMANDS = {
         "tta:run_tta",
         given.TTA_EXAMPLES,
     ),
+    "export": Command(
+        "write a stylizer and its styles for machines without styleaug",
+        given.add_export_arguments,
+        "export:run_export",
+        given.EXPORT_EXAMPLES,
+    ),
     "evaluate": Command(
         "score stylizers on image files and write a report",
         given.add_evaluate_arguments,

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from styleaug._checks import check_alpha, check_choice, check_count, check_device, check_probability
+from styleaug._device import upload
 from styleaug._draws import uniforms
 from styleaug.functional import match_color
 from styleaug.images.batch import (
@@ -32,7 +33,7 @@ from styleaug.params import StyleParams
 from styleaug.styles import BatchStyles, Styles, as_style_source
 from styleaug.styles.bank import StyleBank
 from styleaug.stylizers import DEFAULT_STYLIZER
-from styleaug.stylizers.base import Precision, Stylizer, alpha_vector
+from styleaug.stylizers.base import Precision, Stylizer, alpha_values
 from styleaug.stylizers.lazy import LazyStylizer
 
 
@@ -78,6 +79,9 @@ class StyleTransfer(DrawnTransform[StyleParams]):
             range of uint8 and uint16.
         out_of_range: What to do with floats outside of [0, 1], as interpolation and noise leave
             them: "raise", or "clamp", which stylizes them as 0 and 1.
+        check: Whether the values of float images are looked at (finite, in [0, 1]): one read-back
+            a call, for which the host waits on a GPU. False trusts them; wrong values give wrong
+            pictures then.
         seed: Draw from a stream of its own instead of PyTorch's generator. Ranks and loader
             workers get streams of their own.
         **how: How and where to stylize, the same for all adapters:
@@ -115,6 +119,7 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         per_instance: bool = True,
         value_range: Sequence[float] | None = None,
         out_of_range: OutOfRange = "raise",
+        check: bool = True,
         seed: int | None = None,
         **how: Unpack[StylizerOptions],
     ) -> None:
@@ -133,6 +138,7 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         self.value_range = check_window("value_range", value_range)
         check_choice("out_of_range", out_of_range, ("raise", "clamp"))
         self.out_of_range: OutOfRange = out_of_range
+        self.check = check
         if isinstance(styles, str | Path) and str(styles).endswith(".safetensors"):
             styles = StyleBank.load(styles)
         own = dict(how.pop("options", None) or {})
@@ -222,7 +228,9 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         stylizer = self._lazy.on(content.device)
         images.check_sides(stylizer.least_side, stylizer.name)
         code = self.source.codes(ids, content, stylizer)
-        grid = stylizer.grid_checked(content, code, alpha_vector(alpha, len(batch), content))
+        strengths = alpha_values(alpha, len(batch))
+        vector = upload(strengths, content.device, dtype=torch.float32)
+        grid = stylizer.grid_checked(content, code, vector, zeros=0.0 in strengths)
         finished = (self._finished(view, content) for view in grid.unbind(1))
         views = [images.back(from_content(view, batch)) for view in finished]
         return torch.stack(views, dim=1)
@@ -284,7 +292,12 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         return applied
 
     def _images(self, image: AnyImage | Images) -> Images:
-        return as_images(image, value_range=self.value_range, out_of_range=self.out_of_range)
+        return as_images(
+            image,
+            value_range=self.value_range,
+            out_of_range=self.out_of_range,
+            check=self.check,
+        )
 
     def _sliced(self, images: Images, params: StyleParams) -> tuple[Images, StyleParams]:
         """Cut volumes into slices that share the draw of their volume."""
@@ -305,11 +318,11 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         styles = [params.style[row] for row in rows]
         codes = self.source.codes(styles, batch.to(device), stylizer)
         strengths = [params.alpha[row] for row in rows]
-        alpha = torch.tensor(strengths, dtype=torch.float32, device=device)
+        alpha = upload(strengths, device, dtype=torch.float32)
 
         def paint(some: slice) -> Tensor:
             content = to_content(picked[some]).to(device)
-            stylized = stylizer(content, codes[some], alpha[some])
+            stylized = stylizer(content, codes[some], alpha[some], zeros=0.0 in strengths)
             return from_content(self._finished(stylized, content), picked[some])
 
         return put_rows(batch, rows, collect(map(paint, stylizer.chunks(picked)), len(picked)))

@@ -11,14 +11,14 @@ ROOT = Path(styleaug.__file__).parent
 
 # Lower layers first. A module may import from its own layer's packages and from those below.
 LAYERS = [
-    {"_checks", "_draws", "_files", "_records", "weights", "samples", "presets"},
+    {"_checks", "_device", "_draws", "_files", "_records", "weights", "samples", "presets"},
     {"images"},
     {"functional"},
     {"features"},
     {"stylizers"},
     {"styles", "params"},
     {"transform"},
-    {"tta", "adapters", "evaluation"},
+    {"tta", "adapters", "evaluation", "export"},
     {"cli", "commands", "__main__"},
 ]
 BESIDE = {

@@ -171,3 +171,19 @@ def test_edges_of_one_image_alone_do_not_correlate():
     assert SF.edge_correlation(flat, flat) == 1.0
     assert SF.edge_correlation(noise, flat).abs() < 1e-3
     assert SF.edge_correlation(flat, noise).abs() < 1e-3
+
+
+@pytest.mark.parametrize("kind", ["colour", "grey", "flat", "nearly grey"])
+def test_matrix_roots_by_formula_are_those_by_eigenvectors(kind):
+    grey = torch.rand(64, 1, 500, dtype=torch.float64).expand(-1, 3, -1)
+    colors = {
+        "colour": torch.rand(64, 3, 500, dtype=torch.float64),
+        "grey": grey,
+        "flat": torch.full((64, 3, 500), 0.5, dtype=torch.float64),
+        "nearly grey": grey + 1e-3 * torch.rand(64, 3, 500, dtype=torch.float64),
+    }[kind]
+    centred = colors - colors.mean(dim=2, keepdim=True)
+    matrix = centred @ centred.transpose(1, 2) / 500 + 255.0**-2 * torch.eye(3)
+    found, expected = (roots(matrix) for roots in (SF._roots_by_formula, SF._roots_by_eigenvectors))
+    for ours, theirs in zip(found, expected, strict=True):
+        assert torch.allclose(ours, theirs, rtol=0, atol=1e-8 * float(theirs.abs().max()))

@@ -59,6 +59,11 @@ EVALUATE_EXAMPLES = """examples:
       --features vgg19=vgg19.safetensors -o report
 """
 
+EXPORT_EXAMPLES = """examples:
+  styleaug export --style bank.safetensors -o align.onnx
+  styleaug export --stylizer reinhard --style lab_a/ -o align.pt2
+"""
+
 LIST_EXAMPLES = """examples:
   styleaug list
   styleaug list stylizing-vit-tiny
@@ -253,6 +258,16 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     add("--size", type=int, default=256, metavar="N", help="longest side of the images (256)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the drawn styles (0)")
     add("-o", "--output", required=True, metavar="DIR", help="folder of the report")
+
+
+def add_export_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``styleaug export``."""
+    add = parser.add_argument
+    add("--style", nargs="+", required=True, metavar="STYLE", help="a saved bank, or style images")
+    add("-o", "--output", required=True, metavar="FILE", help="program to write: .onnx or .pt2")
+    add("--stylizer", metavar="NAME", help="what is exported (default: what the bank names)")
+    add("--weights", help="weights of the stylizer: a name, a file or hf:owner/name@revision")
+    add("--overwrite", action="store_true", help="replace existing files")
 
 
 def add_list_arguments(parser: argparse.ArgumentParser) -> None:

@@ -81,6 +81,9 @@ class FeatureExtractor(nn.Module):
             _load(self.body.to_empty(device="cpu"), names, str(weights))
         self._positions = ends
         self.normalize = normalize
+        constants = torch.tensor([IMAGENET_MEAN, IMAGENET_STD]).view(2, 1, 3, 1, 1)
+        self._imagenet: Tensor
+        self.register_buffer("_imagenet", constants, persistent=False)
         self.scale = tuple(scale) if scale is not None else (1.0,) * len(self.layers)
         if len(self.scale) != len(self.layers):
             raise ValueError(f"scale must hold {len(self.layers)} numbers, got {len(self.scale)}.")
@@ -92,7 +95,8 @@ class FeatureExtractor(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Return the maps of images ``(B, 3, H, W)`` in [0, 1], in the order of ``layers``."""
-        x = _imagenet_normalized(image) if self.normalize else image
+        mean, std = self._imagenet.to(image)
+        x = (image - mean) / std if self.normalize else image
         wanted, found = set(self._positions.values()), {}
         for index, module in enumerate(self.body):
             x = module(x)
@@ -100,11 +104,6 @@ class FeatureExtractor(nn.Module):
                 found[index] = x
         pairs = zip(self.layers, self.scale, strict=True)
         return [found[self._positions[layer]] / scale for layer, scale in pairs]
-
-
-def _imagenet_normalized(image: Tensor) -> Tensor:
-    mean, std = (image.new_tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
-    return (image - mean) / std
 
 
 def _layer_ends(backbone: str) -> dict[str, int]:

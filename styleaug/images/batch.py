@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from styleaug._device import upload
 from styleaug.images.checks import check_dense, check_images, check_unit_range
 from styleaug.images.pillow import pil_array
 from styleaug.images.window import Bounds, Window, back_from_unit, clamped, to_unit
@@ -125,6 +126,7 @@ def as_images(
     *,
     value_range: Window | None = None,
     out_of_range: OutOfRange = "raise",
+    check: bool = True,
 ) -> Images:
     """Return the record of an image; one that is a record already is not checked again.
 
@@ -134,6 +136,7 @@ def as_images(
             16; None: those of the data type. What lies outside is left as it is.
         out_of_range: What happens to floats outside of [0, 1]: "raise", or "clamp", which takes
             them as 0 and 1 and leaves them as they are where nothing is painted.
+        check: Whether the values of floats are looked at, for which the host waits on a GPU.
 
     Raises:
         TypeError: As in `as_batch`.
@@ -144,7 +147,7 @@ def as_images(
     batch, restore = _layout(image)
     shape = tuple(np.shape(image)) if not isinstance(image, Image.Image) else image.size[::-1]
     unit, back = in_unit(batch, value_range, out_of_range)
-    check_batch(unit)
+    check_batch(unit, values=check)
     return Images(unit, lambda painted: restore(back(painted)), shape=shape, back=back)
 
 
@@ -193,7 +196,7 @@ def as_batch(image: AnyImage) -> tuple[Tensor, Callable[[Tensor], AnyImage]]:
     return batch, restore
 
 
-def check_batch(batch: Tensor, channels: Sequence[int] = CHANNELS) -> None:
+def check_batch(batch: Tensor, channels: Sequence[int] = CHANNELS, *, values: bool = True) -> None:
     """Raise unless a batch has a known data type, shape and range; errors as in `as_batch`."""
     if batch.dtype not in _LEVELS and batch.dtype not in _FLOATS:
         raise TypeError(
@@ -201,9 +204,9 @@ def check_batch(batch: Tensor, channels: Sequence[int] = CHANNELS) -> None:
             "Scale other integers (Hounsfield units, 12-bit data) to float32 in [0, 1] first."
         )
     check_images("image", batch, channels)
-    if batch.dtype in _FLOATS:
+    if batch.dtype in _FLOATS and values:
         check_unit_range("image", batch)
-    if batch.dtype == torch.uint16:
+    if batch.dtype == torch.uint16 and values and batch.device.type == "cpu":
         _warn_of_shallow(batch)
 
 
@@ -258,7 +261,7 @@ def take_rows(batch: Tensor, rows: list[int]) -> Tensor:
     """Return ``batch[rows]``; the batch itself when that is all of it."""
     if rows == list(range(len(batch))):
         return batch
-    return batch.index_select(0, torch.tensor(rows, device=batch.device))
+    return batch.index_select(0, upload(rows, batch.device))
 
 
 def put_rows(batch: Tensor, rows: list[int], values: Tensor) -> Tensor:
@@ -266,7 +269,7 @@ def put_rows(batch: Tensor, rows: list[int], values: Tensor) -> Tensor:
     if len(rows) == len(batch):
         return values
     out = batch.clone()
-    index = torch.tensor(rows, device=batch.device)
+    index = upload(rows, batch.device)
     # PyTorch cannot index-write uint16; the bits of int16 are the same.
     raw = torch.int16 if batch.dtype == torch.uint16 else batch.dtype
     out.view(raw).index_copy_(0, index, values.view(raw))

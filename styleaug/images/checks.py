@@ -85,9 +85,20 @@ def check_unit_range(name: str, images: Tensor) -> None:
 
 def check_finite(name: str, images: Tensor) -> tuple[float, float]:
     """Return the extremes of ``images``, or raise ``ValueError`` unless they are finite."""
-    low, high = (bound.item() for bound in torch.aminmax(images))
+    low, high = extremes(images)
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError(f"{name} must be finite, got NaN or infinite values in {_shape(images)}.")
+    return low, high
+
+
+def extremes(images: Tensor) -> tuple[float, float]:
+    """Return the smallest and the largest value, read from the device at once.
+
+    Example:
+        >>> extremes(torch.tensor([0.5, 0.25, 1.0]))
+        (0.25, 1.0)
+    """
+    low, high = torch.stack(torch.aminmax(images)).tolist()
     return low, high
 
 

@@ -18,11 +18,16 @@ class _Affine:
         self._like: dict[tuple[torch.dtype, torch.device], tuple[Tensor, Tensor]] = {}
 
     def __call__(self, x: Tensor) -> Tensor:
+        matrix, offset = self._on(x)
+        return torch.baddbmm(offset, matrix.expand(x.shape[0], 3, 3), x.flatten(2)).view_as(x)
+
+    def _on(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if torch.compiler.is_compiling():  # what a tracer makes of them is no constant
+            return self.matrix.to(x), self.offset.to(x)
         key = (x.dtype, x.device)
         if key not in self._like:
             self._like[key] = self.matrix.to(x), self.offset.to(x)
-        matrix, offset = self._like[key]
-        return torch.baddbmm(offset, matrix.expand(len(x), 3, 3), x.flatten(2)).view_as(x)
+        return self._like[key]
 
 
 # IEC 61966-2-1 primaries and the D65 white point.
@@ -93,5 +98,6 @@ def _curve(x: Tensor, knee: float, gain: float, exponent: float, *, shift: float
     line, above = x.clamp_max(knee), x.clamp_min(knee)
     if shift:
         above.add_(shift)
-    power = above**exponent if exponent == 3 else above.log2().mul_(exponent).exp2_()
+    plain = exponent == 3 or torch.compiler.is_compiling()
+    power = above**exponent if plain else above.log2().mul_(exponent).exp2_()
     return line.add_(power, alpha=gain)

@@ -47,8 +47,10 @@ class DrawnTransform(nn.Module, Generic[Params]):
         Returns:
             What came in, changed: same kind, shape, data type and device.
         """
-        images = self._images(image)
-        return self.apply_transform(images, self.draw_params(len(images), generator, ids=ids))
+        call = self._drawn_and_applied
+        if torch.compiler.is_compiling():  # draws differ in every call: nothing to compile
+            call = torch.compiler.disable(call)
+        return call(image, generator, ids)
 
     def make_params(
         self,
@@ -73,6 +75,15 @@ class DrawnTransform(nn.Module, Generic[Params]):
     def apply_transform(self, image: AnyImage | Images, params: Params) -> AnyImage:
         """Apply params that were drawn before; nothing is random here."""
         raise NotImplementedError(f"{type(self).__name__} must implement apply_transform.")
+
+    def _drawn_and_applied(
+        self,
+        image: AnyImage | Images,
+        generator: torch.Generator | None,
+        ids: Sequence[int | str] | None,
+    ) -> AnyImage:
+        images = self._images(image)
+        return self.apply_transform(images, self.draw_params(len(images), generator, ids=ids))
 
     def _images(self, image: AnyImage | Images) -> Images:
         return as_images(image)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from styleaug._checks import check_choice
 from styleaug.images.batch import CHANNELS, Images, OutOfRange, check_batch, in_unit
-from styleaug.images.checks import RANGE_TOLERANCE, check_finite
+from styleaug.images.checks import RANGE_TOLERANCE, check_finite, extremes
 from styleaug.images.window import Bounds, Window
 
 ChannelMode: TypeAlias = Literal["rgb", "each", "joint"]
@@ -191,7 +191,7 @@ def _check_unit(volume: Tensor) -> None:
     """Raise where values are in a unit that nobody has named."""
     if volume.dtype in (torch.uint8, torch.uint16):
         return
-    low, high = (bound.item() for bound in torch.aminmax(volume))
+    low, high = extremes(volume)
     inside = low >= -RANGE_TOLERANCE and high <= 1.0 + RANGE_TOLERANCE
     if volume.is_floating_point() and (inside or not math.isfinite(low + high)):
         return

@@ -22,7 +22,7 @@ def color_statistics(image: Tensor) -> Tensor:
         image: float ``(B, 3, H, W)`` in [0, 1], RGB.
 
     Returns:
-        ``(B, 6)`` on the CPU: three means, three standard deviations.
+        ``(B, 6)``: three means, three standard deviations.
 
     Source:
         Dowson & Landau, "The Fréchet distance between multivariate normal distributions", Journal
@@ -33,7 +33,7 @@ def color_statistics(image: Tensor) -> Tensor:
         tensor([[100.,   0.,   0.,   0.,   0.,   0.]])
     """
     mean, std = channel_moments(rgb_to_lab(image.float()))
-    return torch.cat([mean, std], dim=1).flatten(1).cpu()
+    return torch.cat([mean, std], dim=1).flatten(1)
 
 
 def find_medoids(vectors: Tensor, count: int, *, seed: int = 0) -> list[int]:

@@ -54,7 +54,7 @@ class AppearanceEncoder(nn.Module):
         return F.layer_norm(self.out(looks), (CODE,))
 
     def _thumbnail(self, images: Tensor) -> Tensor:
-        small = F.interpolate(images, (_THUMBNAIL, _THUMBNAIL), mode="area")
+        small = _thumbnail(images)
         maps = torch.cat([small - 0.5, _density(small)], dim=1)
         for convolution in self.convolutions:
             maps = F.relu(convolution(maps))
@@ -71,15 +71,16 @@ class AppearanceEncoder(nn.Module):
         spread = (share @ rows.square() - mean.square()).clamp_min(1e-6).sqrt()
         ordered = colors.sort(dim=2).values
         places = [round(q * (colors.shape[2] - 1)) for q in _QUANTILES]
+        levels = torch.stack([ordered[:, :, place] for place in places], dim=2)
         centre = colors.mean(dim=2, keepdim=True)
         covariance = (colors - centre) @ (colors - centre).transpose(1, 2) / colors.shape[2]
-        pairs = covariance.flatten(1)[:, [0, 1, 2, 4, 5, 8]]
+        pairs = torch.cat([covariance[:, row, row:] for row in range(3)], dim=1)
         detail = (details.mean(dim=2) + 1e-3).log()
         strong = (details.square().mean(dim=2).sqrt() + 1e-3).log()
         return torch.cat(
             [
                 *(self.pixels(hidden).flatten(1), mean.flatten(1), spread.flatten(1)),
-                *(ordered[:, :, places].flatten(1) - 0.5, centre.flatten(1) - 0.5, 10.0 * pairs),
+                *(levels.flatten(1) - 0.5, centre.flatten(1) - 0.5, 10.0 * pairs),
                 *(0.5 * detail, 0.5 * strong),
             ],
             dim=1,
@@ -129,6 +130,24 @@ def sample_pixels(images: Tensor) -> tuple[Tensor, Tensor]:
         across, down = (grey - (left + right) / 2.0).abs(), (grey - (over + under) / 2.0).abs()
         details.append((across + down) / 2.0)
     return colors, torch.stack(details, dim=1)
+
+
+def _thumbnail(images: Tensor) -> Tensor:
+    """Return images in 48 x 48 pixels, each the mean of an area."""
+    if not torch.compiler.is_compiling():
+        return F.interpolate(images, (_THUMBNAIL, _THUMBNAIL), mode="area")
+    # the same as two products, whatever the size: ONNX has no area of a size that may vary
+    rows, columns = (_area_means(side, images) for side in images.shape[2:])
+    return rows @ images @ columns.T
+
+
+def _area_means(side: int, like: Tensor) -> Tensor:
+    """Return ``(48, side)``, which averages a side of an image to 48 pixels."""
+    places = torch.arange(side, device=like.device)
+    steps = torch.arange(_THUMBNAIL, device=like.device)[:, None]
+    first, last = steps * side // _THUMBNAIL, -((steps + 1) * side // -_THUMBNAIL)
+    inside = ((places >= first) & (places < last)).to(like.dtype)
+    return inside / inside.sum(dim=1, keepdim=True)
 
 
 def _grid(height: int, width: int, device: torch.device) -> Tensor:

@@ -75,7 +75,7 @@ class AppearanceNetwork(nn.Module):
         """
         asked = torch.cat([own, code, code - own], dim=1)
         kept = torch.cat([own, own, torch.zeros_like(own)], dim=1)
-        there, here = self.predictor(torch.cat([asked, kept])).chunk(2)
+        there, here = self.predictor(torch.stack([asked, kept]))
         gains, affine, ramps, added = (there - here).split(_SIZES, dim=1)
         identity = torch.eye(3, 4, device=own.device, dtype=affine.dtype)
         return (
@@ -99,7 +99,8 @@ def paint(images: Tensor, gains: Tensor, affine: Tensor, ramps: Tensor, added: T
         ramps: ``(B, 12, 4)``.
         added: ``(B, 3, 12)``.
     """
-    if torch.is_grad_enabled() or images.device.type != "cpu":
+    whole = torch.is_grad_enabled() or torch.compiler.is_compiling()
+    if whole or images.device.type != "cpu":
         return map_colors(amplify_detail(bordered(images), gains), affine, ramps, added)
     out = torch.empty_like(images)
     height, width = images.shape[2:]

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from styleaug._checks import check_choice, check_count, check_probability
+from styleaug._device import upload
 from styleaug.images.batch import collect
 from styleaug.images.checks import check_images, check_sides, check_unit_range
 from styleaug.stylizers.code import StyleCode
@@ -46,6 +47,7 @@ class Stylizer(nn.Module):
             would undo it.
         pointwise: Whether a pixel comes out by its own colour and statistics of the image, so
             that a volume can go through as one tall image.
+        unexportable: Why it cannot be a program of its own (`styleaug.export`); empty if it can.
     """
 
     name: str = ""
@@ -55,6 +57,7 @@ class Stylizer(nn.Module):
     weights_id: str = ""
     follows_color: ClassVar[bool] = False
     pointwise: ClassVar[bool] = False
+    unexportable: ClassVar[str] = ""
 
     def __init__(self, *, precision: Precision = "auto", max_batch: int | None = None) -> None:
         super().__init__()
@@ -135,8 +138,11 @@ class Stylizer(nn.Module):
             )
         if len(style_code) != len(content):
             style_code = style_code[[0] * len(content)]
-        strengths = alpha_vector(alpha, len(content), content)
-        painted: Tensor = self(content, style_code.to(content.device), strengths)
+        strengths = alpha_values(alpha, len(content))
+        vector = upload(strengths, content.device, dtype=torch.float32)
+        painted: Tensor = self(
+            content, style_code.to(content.device), vector, zeros=0.0 in strengths
+        )
         return painted
 
     def stylize_grid(
@@ -159,8 +165,11 @@ class Stylizer(nn.Module):
         check_unit_images("content", content)
         self.check_sides("content", content)
         self._check_code(style_code)
-        strengths = alpha_vector(alpha, len(content), content)
-        return self.grid_checked(content, style_code.to(content.device), strengths)
+        strengths = alpha_values(alpha, len(content))
+        vector = upload(strengths, content.device, dtype=torch.float32)
+        return self.grid_checked(
+            content, style_code.to(content.device), vector, zeros=0.0 in strengths
+        )
 
     def restore(self, stylized: Tensor, content: Tensor) -> Tensor:
         """Bring stylized images back to the style of their contents.
@@ -181,20 +190,36 @@ class Stylizer(nn.Module):
         return self.stylize(stylized, self.encode_style(content))
 
     @torch.no_grad()
-    def forward(self, content: Tensor, style_code: StyleCode, alpha: Tensor) -> Tensor:
-        """Stylize what was checked before (`stylize` without the checks): B codes, ``(B,)``."""
+    def forward(
+        self, content: Tensor, style_code: StyleCode, alpha: Tensor, *, zeros: bool = True
+    ) -> Tensor:
+        """Stylize what was checked before (`stylize` without the checks).
+
+        Args:
+            content: As in `stylize`.
+            style_code: B codes on the device of the content.
+            alpha: ``(B,)`` strengths there.
+            zeros: Whether a strength may be 0; asking the device would make the host wait.
+        """
 
         def paint(rows: slice) -> Tensor:
             maps = {name: tensor[rows] for name, tensor in style_code.maps.items()}
-            part = content[rows]
-            with self._numeric_context(content.device):
-                painted = self._stylize(self._pad(part), maps, alpha[rows])
-            return _finish(painted, part, alpha[rows])
+            return self.paint_at_once(content[rows], maps, alpha[rows], zeros=zeros)
 
         return collect(map(paint, self.chunks(content)), len(content))
 
+    def paint_at_once(
+        self, content: Tensor, maps: Maps, alpha: Tensor, *, zeros: bool = True
+    ) -> Tensor:
+        """Stylize tensors in one piece, unchecked: what an exported program does."""
+        with self._numeric_context(content.device):
+            painted = self._stylize(self._pad(content), maps, alpha)
+        return _finish(painted, content, alpha if zeros else None)
+
     @torch.no_grad()
-    def grid_checked(self, content: Tensor, style_code: StyleCode, alpha: Tensor) -> Tensor:
+    def grid_checked(
+        self, content: Tensor, style_code: StyleCode, alpha: Tensor, *, zeros: bool = True
+    ) -> Tensor:
         """Stylize a grid that was checked before (`stylize_grid` without the checks)."""
         count = len(style_code)
 
@@ -203,7 +228,7 @@ class Stylizer(nn.Module):
             with self._numeric_context(content.device):
                 painted = self._stylize_grid(self._pad(part), style_code.maps, alpha[rows])
             repeated = part.repeat_interleave(count, 0)
-            strengths = alpha[rows].repeat_interleave(count)
+            strengths = alpha[rows].repeat_interleave(count) if zeros else None
             return _finish(painted.flatten(0, 1), repeated, strengths)
 
         chunks = self.chunks(content, images_each=count)
@@ -310,12 +335,13 @@ class ColorStylizer(Stylizer):
         return max(1, self._chunk_bytes // (4 * images[0].numel()))
 
 
-def _finish(painted: Tensor, content: Tensor, alpha: Tensor) -> Tensor:
+def _finish(painted: Tensor, content: Tensor, alpha: Tensor | None) -> Tensor:
     """Crop, return to the content's data type, clamp, and keep rows of alpha 0 bit for bit."""
     painted = painted[..., : content.shape[2], : content.shape[3]].to(content.dtype)
     painted = painted.clamp_(0.0, 1.0)
-    keep = (alpha == 0).view(-1, 1, 1, 1)
-    return torch.where(keep, content, painted) if bool(keep.any()) else painted
+    if alpha is None:
+        return painted
+    return torch.where((alpha == 0).view(-1, 1, 1, 1), content, painted)
 
 
 def check_unit_images(name: str, images: Tensor) -> None:
@@ -329,8 +355,8 @@ def check_unit_images(name: str, images: Tensor) -> None:
     check_unit_range(name, images)
 
 
-def alpha_vector(alpha: float | Sequence[float] | Tensor, count: int, content: Tensor) -> Tensor:
-    """Return ``(count,)`` strengths in float32 on the device of the content.
+def alpha_values(alpha: float | Sequence[float] | Tensor, count: int) -> list[float]:
+    """Return ``count`` strengths; a tensor is read back from its device.
 
     Raises:
         ValueError: If there are neither one nor ``count``, or one is outside of [0, 1].
@@ -339,5 +365,4 @@ def alpha_vector(alpha: float | Sequence[float] | Tensor, count: int, content: T
     strengths = list(values) if isinstance(values, Sequence) else [values] * count
     if len(strengths) != count:
         raise ValueError(f"alpha must be one number or ({count},), got {len(strengths)} values.")
-    checked = [check_probability("alpha", value) for value in strengths]
-    return torch.tensor(checked, dtype=torch.float32, device=content.device)
+    return [check_probability("alpha", value) for value in strengths]

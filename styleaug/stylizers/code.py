@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from styleaug._device import upload
 from styleaug.weights import load_tensors, save_tensors
 
 _FORMAT = "styleaug.StyleCode/1"
@@ -54,7 +55,7 @@ class StyleCode:
         """Return the chosen styles as a code; an integer gives a code of one style."""
         if isinstance(index, int):
             index = [index]
-        rows = index if isinstance(index, slice | Tensor) else list(index)
+        rows = index if isinstance(index, slice | Tensor) else upload(list(index), self.device)
         return StyleCode({name: tensor[rows] for name, tensor in self.maps.items()}, self.source)
 
     @property

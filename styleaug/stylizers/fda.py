@@ -46,6 +46,7 @@ class FourierDomainAdaptation(ColorStylizer):
 
     name = "fda"
     pointwise = False
+    unexportable = "how many frequencies it swaps depends on the size of the image"
     _chunk_bytes = 2**21
     style_size = 256
 

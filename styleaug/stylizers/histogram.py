@@ -61,9 +61,14 @@ def cumulative_histogram(levels: Tensor) -> Tensor:
         tensor([0.5000, 0.5000, 1.0000], dtype=torch.float64)
     """
     batch, channels, height, width = levels.shape
-    row = torch.arange(batch * channels, device=levels.device, dtype=levels.dtype) * _LEVELS
-    flat = (levels.reshape(batch * channels, -1) + row[:, None]).flatten()
-    counts = torch.bincount(flat, minlength=batch * channels * _LEVELS)
+    if _is_eager_cpu(levels):
+        row = torch.arange(batch * channels, dtype=levels.dtype) * _LEVELS
+        flat = (levels.reshape(batch * channels, -1) + row[:, None]).flatten()
+        counts = torch.bincount(flat, minlength=batch * channels * _LEVELS)
+    else:  # bincount makes the host wait for the largest value
+        flat = levels.flatten(2).long()
+        counts = flat.new_zeros(batch, channels, _LEVELS)
+        counts = counts.scatter_add(2, flat, torch.ones_like(flat))
     return counts.view(batch, channels, _LEVELS).cumsum(2).double() / (height * width)
 
 
@@ -85,13 +90,24 @@ def transport_table(content_cdf: Tensor, style_cdf: Tensor) -> Tensor:
         >>> bool(torch.allclose(transport_table(cdf, cdf)[0, 0], torch.linspace(0, 1, 256)))
         True
     """
-    upper = torch.searchsorted(style_cdf, content_cdf).clamp_max_(_LEVELS - 1)
+    upper = _first_at_least(style_cdf, content_cdf).clamp_max_(_LEVELS - 1)
     high = style_cdf.gather(2, upper)
     low = style_cdf.gather(2, (upper - 1).clamp_min(0)) * (upper > 0)
     # The level below that the style really has: the first to reach the cumulative share ``low``.
-    lower = torch.where(low > 0, torch.searchsorted(style_cdf, low), upper)
+    lower = torch.where(low > 0, _first_at_least(style_cdf, low), upper)
     step = ((content_cdf - low) / (high - low).clamp_min(1e-12)).clamp_(0.0, 1.0)
     return (torch.lerp(lower.double(), upper.double(), step) / (_LEVELS - 1)).float()
+
+
+def _first_at_least(rising: Tensor, values: Tensor) -> Tensor:
+    """Return the first place at which each row has reached each value."""
+    if _is_eager_cpu(rising):
+        return torch.searchsorted(rising, values)
+    return (rising[..., None, :] < values[..., None]).sum(dim=-1)  # ONNX knows no search
+
+
+def _is_eager_cpu(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def _nearest_level(image: Tensor) -> Tensor:

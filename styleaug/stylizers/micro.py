@@ -82,8 +82,7 @@ class Micro(Stylizer):
     def _stylize(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
         stylized = self.network(content, **maps).float()
         grey = is_grey(maps["mean"]) & is_grey(maps["std"])
-        if bool(grey.any()):
-            stylized = without_hue(stylized, grey & is_grey(content))
+        stylized = without_hue(stylized, grey & is_grey(content))
         return content.lerp(stylized, alpha.view(-1, 1, 1, 1))
 
 

@@ -257,7 +257,7 @@ def _modulate(x: Tensor, film: Tensor) -> Tensor:
     In place behind the normalisation: at 1024 x 1024 pixels a map has 32 MB, and the system takes
     as long to hand over so much memory as the arithmetic takes.
     """
-    scale, shift = film.to(x.dtype).view(len(film), -1, 1, 1).chunk(2, dim=1)
+    scale, shift = film.to(x.dtype).view(film.shape[0], -1, 1, 1).chunk(2, dim=1)
     normal = F.group_norm(x, x.shape[1], eps=_NORM_EPS).to(x.dtype)
     return normal.mul_(1.0 + scale).add_(shift)
 

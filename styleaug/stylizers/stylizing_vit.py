@@ -97,6 +97,8 @@ class StylizingViT(Stylizer):
         self.multiple = 1 if resize == "224" else network.config.patch
         constants = torch.tensor([self.mean, self.std])
         self.weights_id = weights_digest({**network.state_dict(), "normalisation": constants})
+        self._normalisation: Tensor
+        self.register_buffer("_normalisation", constants.view(2, 3, 1, 1), persistent=False)
         self._engines: dict[tuple[torch.device, torch.dtype], StylizingViTEngine] = {}
 
     def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
@@ -146,18 +148,14 @@ class StylizingViT(Stylizer):
         return paint(content)
 
     def _normalised(self, images: Tensor) -> Tensor:
-        return (images - self._channels(self.mean, images)) / self._channels(self.std, images)
+        mean, std = self._normalisation.to(images)
+        return (images - mean) / std
 
     def _pixels(self, engine: StylizingViTEngine, tokens: Tensor, images: Tensor) -> Tensor:
         grid = [side // self.network.config.patch for side in images.shape[2:]]
         painted = engine.pixels(tokens, grid).to(images.dtype)
-        return painted.mul_(self._channels(self.std, images)).add_(
-            self._channels(self.mean, images)
-        )
-
-    @staticmethod
-    def _channels(values: Sequence[float], images: Tensor) -> Tensor:
-        return images.new_tensor(values).view(-1, 1, 1)
+        mean, std = self._normalisation.to(images)
+        return painted.mul_(std).add_(mean)
 
     def _chunk_size(self, images: Tensor) -> int:
         at_once = _IMAGES_AT_ONCE.get(images.device.type, _IMAGES_AT_ONCE_ELSEWHERE)
@@ -171,6 +169,8 @@ class StylizingViT(Stylizer):
 
     def _engine(self, device: torch.device) -> StylizingViTEngine:
         dtype = _DTYPES[self.compute_precision(device)]
+        if torch.compiler.is_compiling():  # as a part of the graph
+            return StylizingViTEngine(self.network, device, dtype, packed=False)
         key = (device, dtype)
         if key not in self._engines:
             self._engines[key] = StylizingViTEngine(

@@ -146,7 +146,7 @@ class StyleTTA(nn.Module):
         Returns:
             What the model returns, merged; with ``return_stats`` a pair.
         """
-        seen = _as_record(images)
+        seen = _as_record(images, check=self.core.check)
         contents = to_content(seen.batch)
         styles = self._styles(contents, ids)
         parts, start = [], 0
@@ -200,7 +200,8 @@ class StyleTTA(nn.Module):
         """Return merged outputs and statistics of some samples, by name ("" for a bare tensor)."""
         views, own = stylized_views(self.core, images, styles, self.alpha), images.batch[:, None]
         accepted = self._accepted(views, contents)
-        views = torch.where(accepted[..., None, None, None].to(own.device), views, own)
+        if self.accept is not None:
+            views = torch.where(accepted[..., None, None, None].to(own.device), views, own)
         if self.include_identity:
             views = torch.cat([views, own], dim=1)
         merged, stats = {}, {}
@@ -222,7 +223,8 @@ class StyleTTA(nn.Module):
                 f"accept must return ({count.numel()},) booleans, one per view, got "
                 f"{tuple(accepted.shape)} of {accepted.dtype}."
             )
-        return accepted.view(count).cpu()
+        accepted = accepted.view(count)
+        return accepted.cpu() if self.return_stats else accepted
 
     def _outputs(self, views: Tensor, limit: int) -> dict[str, Tensor]:
         """Return the outputs of all views by name, in as few calls as allowed."""
@@ -291,7 +293,7 @@ def _check_statistics(bank: StyleBank, describe: Callable[[Tensor], Tensor]) -> 
         )
 
 
-def _as_record(images: Any) -> Images:
+def _as_record(images: Any, *, check: bool) -> Images:
     if not isinstance(images, Tensor):
         raise TypeError(
             f"images must be a tensor (B, C, H, W), got {type(images).__name__}. One PIL image or "
@@ -302,7 +304,9 @@ def _as_record(images: Any) -> Images:
             f"images must be a batch (B, C, H, W) or (B, C, H, W, D), got {tuple(images.shape)}. "
             "One image becomes a batch of one by image[None]."
         )
-    return as_images(images) if images.ndim == 4 else as_volumes(images, channels=(1, 3))
+    if images.ndim == 4:
+        return as_images(images, check=check)
+    return as_volumes(images, channels=(1, 3))
 
 
 def _named(output: Any) -> dict[str, Tensor]:

@@ -1,101 +1,24 @@
 """The laws that every stylizer of the table obeys.
 
 A new row of STYLIZERS is tested by itself. A network too large for a test run, or one that needs
-a download, gets small random weights in ``BUILDERS``.
+a download, gets small random weights in ``builders.py``.
 """
 
-import json
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import torch
+from builders import build
 
 from styleaug import StyleBank, StyleCode, StyleTransfer, create_stylizer, list_stylizers
 from styleaug.stylizers import STYLIZERS, Stylizer
-from styleaug.stylizers.adain_network import AdaINConfig, AdaINNetwork
-from styleaug.stylizers.appearance_network import AppearanceNetwork
-from styleaug.stylizers.micro_network import MicroNetwork
-from styleaug.stylizers.rast_network import RASTConfig, RASTNetwork
-from styleaug.stylizers.style_kernel_network import StyleKernelConfig, StyleKernelNetwork
-from styleaug.stylizers.stylizing_vit import StylizingViT
-from styleaug.stylizers.vit.network import StylizingViTNetwork, ViTConfig
-from styleaug.weights import save_tensors
-
-
-def _small_vit(name, resize):
-    network = StylizingViTNetwork(ViTConfig(96, 3, depth=2, image_size=64))
-    built = StylizingViT(network, mean=(0.6, 0.5, 0.6), std=(0.2, 0.2, 0.2), resize=resize)
-    built.name = name
-    return built.freeze()
-
-
-def _random_micro():
-    network = MicroNetwork()
-    for head in network.heads:
-        torch.nn.init.normal_(head.weight, std=0.02)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "micro.safetensors"
-        save_tensors(network.state_dict(), path, {})
-        return create_stylizer("micro", weights=str(path))
-
-
-def _random_appearance():
-    network = AppearanceNetwork()
-    torch.nn.init.normal_(network.predictor[-1].weight, std=0.3)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "appearance.safetensors"
-        save_tensors(network.state_dict(), path, {})
-        return create_stylizer("appearance", weights=str(path))
-
-
-def _saved(name, network, config, **options):
-    """A stylizer from files that hold a random network."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.safetensors"
-        save_tensors(network.state_dict(), path, {})
-        (Path(folder) / "config.json").write_text(json.dumps(config))
-        return create_stylizer(name, weights=str(path), **options)
-
-
-def _random_adain():
-    config = {"backbone": "vgg19-normalised", "layer": "relu3_1"}
-    return _saved("contextual-adain", AdaINNetwork(AdaINConfig(**config)), config)
-
-
-def _random_rast():
-    config = {"backbone": "vgg19-normalised", "layer": "relu3_1"}
-    return _saved("rast", RASTNetwork(RASTConfig(**config)), config, style_size=48)
-
-
-def _random_kernels():
-    config = {"backbone": "vgg19", "layer": "relu3_1"}
-    network = StyleKernelNetwork(StyleKernelConfig(**config))
-    torch.nn.init.normal_(network.predictor.layers[-1].weight, std=0.02)
-    return _saved("style-kernel", network, config, style_size=48)
-
-
-BUILDERS = {
-    "appearance": _random_appearance,
-    "contextual-adain": _random_adain,
-    "micro": _random_micro,
-    "rast": _random_rast,
-    "style-kernel": _random_kernels,
-    "stylizing-vit-tiny": lambda: _small_vit("stylizing-vit-tiny", "fit"),
-    "stylizing-vit-small": lambda: _small_vit("stylizing-vit-small", "224"),
-    "stylizing-vit-base": lambda: _small_vit("stylizing-vit-base", "tile"),
-}
-"""Stylizers that the suite builds in another way than by ``create_stylizer(name)``."""
 
 SIZES = [(32, 32), (64, 48), (97, 131)]
 
 
 @pytest.fixture(scope="module", params=list_stylizers())
 def stylizer(request) -> Stylizer:
-    torch.manual_seed(0)
-    builder = BUILDERS.get(request.param)
-    return builder() if builder else create_stylizer(request.param)
+    return build(request.param)
 
 
 @pytest.fixture(scope="module")
