@@ -34,6 +34,7 @@ from styleaug.styles import BatchStyles, Styles, as_style_source
 from styleaug.styles.bank import StyleBank
 from styleaug.stylizers import DEFAULT_STYLIZER
 from styleaug.stylizers.base import Precision, Stylizer, alpha_values
+from styleaug.stylizers.channelwise import ChannelwiseStylizer
 from styleaug.stylizers.lazy import LazyStylizer
 
 
@@ -319,6 +320,8 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         codes = self.source.codes(styles, batch.to(device), stylizer)
         strengths = [params.alpha[row] for row in rows]
         alpha = upload(strengths, device, dtype=torch.float32)
+        if isinstance(stylizer, ChannelwiseStylizer) and stylizer.takes(picked, device):
+            return put_rows(batch, rows, stylizer.stylize_bytes(picked, codes, alpha))
 
         def paint(some: slice) -> Tensor:
             content = to_content(picked[some]).to(device)

@@ -13,6 +13,7 @@ from styleaug._checks import check_choice
 from styleaug.images.batch import AnyImage, take_rows, to_content
 from styleaug.styles.bank import StyleBank, check_ids
 from styleaug.stylizers.base import Stylizer
+from styleaug.stylizers.channelwise import ChannelwiseStylizer
 from styleaug.stylizers.code import StyleCode
 
 Styles: TypeAlias = "str | Path | AnyImage | Sequence[str | Path | AnyImage] | StyleSource"
@@ -88,7 +89,11 @@ class BatchStyles:
         check_ids(ids, len(batch))
         rows = sorted(set(ids))
         place = {row: index for index, row in enumerate(rows)}
-        code = stylizer.encode_checked(to_content(take_rows(batch, rows)))
+        picked = take_rows(batch, rows)
+        if isinstance(stylizer, ChannelwiseStylizer) and stylizer.takes(picked):
+            code = stylizer.encode_bytes(picked)
+        else:
+            code = stylizer.encode_checked(to_content(picked))
         return code[[place[item] for item in ids]]
 
     def __repr__(self) -> str:

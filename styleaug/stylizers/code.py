@@ -55,8 +55,12 @@ class StyleCode:
         """Return the chosen styles as a code; an integer gives a code of one style."""
         if isinstance(index, int):
             index = [index]
-        rows = index if isinstance(index, slice | Tensor) else upload(list(index), self.device)
-        return StyleCode({name: tensor[rows] for name, tensor in self.maps.items()}, self.source)
+        if isinstance(index, slice | Tensor):
+            maps = {name: tensor[index] for name, tensor in self.maps.items()}
+        else:
+            rows = upload([range(len(self))[row] for row in index], self.device)
+            maps = {name: tensor.index_select(0, rows) for name, tensor in self.maps.items()}
+        return StyleCode(maps, self.source)
 
     @property
     def nbytes(self) -> int:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-from styleaug.stylizers.base import ColorStylizer, Maps
-from styleaug.stylizers.content_code import ContentCoded
+from styleaug.stylizers.base import Maps
+from styleaug.stylizers.channelwise import LEVELS as _LEVELS
+from styleaug.stylizers.channelwise import ChannelwiseStylizer
 
-_LEVELS = 256
 
-
-class HistogramMatching(ContentCoded, ColorStylizer):
+class HistogramMatching(ChannelwiseStylizer):
     """Match the cumulative histogram of every RGB channel, through a table of 256 levels.
 
     Values between two levels are interpolated, so that float images keep their fine steps.
@@ -38,8 +39,14 @@ class HistogramMatching(ContentCoded, ColorStylizer):
     def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
         return {"cdf": cumulative_histogram(_nearest_level(style))}
 
-    def _mapped(self, content: Tensor, own: Maps, maps: Maps, alpha: Tensor) -> Tensor:
-        position = content * (_LEVELS - 1)
+    def _encode_bytes(self, pixels: np.ndarray) -> dict[str, Tensor]:
+        planes = pixels.reshape(-1, 1, pixels.shape[2])
+        counts = np.array([Image.fromarray(plane).histogram() for plane in planes])
+        shares = counts.cumsum(axis=1) / pixels.shape[2]
+        return {"cdf": torch.from_numpy(shares.reshape(*pixels.shape[:2], _LEVELS))}
+
+    def _mapped(self, values: Tensor, own: Maps, maps: Maps, alpha: Tensor) -> Tensor:
+        position = values * (_LEVELS - 1)
         lower = position.to(torch.int32).clamp_(0, _LEVELS - 2)
         table = transport_table(own["cdf"], maps["cdf"])
         identity = torch.linspace(0.0, 1.0, _LEVELS).to(table)

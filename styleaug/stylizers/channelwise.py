@@ -1,0 +1,103 @@
+"""Stylizers that map every channel by itself: of 8-bit images they need no more than 256 levels."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from styleaug.stylizers.base import ColorStylizer, Maps
+from styleaug.stylizers.code import StyleCode
+from styleaug.stylizers.content_code import ContentCoded, own_maps
+
+LEVELS = 256
+
+
+class ChannelwiseStylizer(ContentCoded, ColorStylizer):
+    """A colour stylizer that sends each channel through one curve, whatever the place.
+
+    A subclass says what it keeps of an image twice, of floats and of bytes, and how values are
+    mapped. Of uint8 images the curve is then a table, which is filled by mapping the 256 levels and
+    rounding them; no image in floating point is made.
+    """
+
+    def _encode_bytes(self, pixels: np.ndarray) -> dict[str, Tensor]:
+        """Return what `_encode_style` returns, of uint8 ``(B, C, N)`` with 1 or 3 channels."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _encode_bytes.")
+
+    def _mapped_levels(self, own: Maps, maps: Maps, alpha: Tensor) -> np.ndarray:
+        """Return what `_mapped` makes of the 256 levels, float32 ``(B, 3, 256)``."""
+        values = VALUES.expand(len(alpha), 3, 1, LEVELS)
+        mapped: np.ndarray = self._mapped(values, own, maps, alpha).squeeze(2).numpy()
+        return mapped
+
+    @staticmethod
+    def takes(images: Tensor, device: str | torch.device = "cpu") -> bool:
+        """Return whether images that are to be stylized on a device can go through tables."""
+        return images.dtype == torch.uint8 and images.device == torch.device(device) == _CPU
+
+    @torch.no_grad()
+    def encode_bytes(self, style: Tensor) -> StyleCode:
+        """Encode checked uint8 images ``(S, C, H, W)`` on the CPU: 1, 3 or 4 channels."""
+        return StyleCode(_in_rgb(self._encode_bytes(_pixels(style))), self.identity)
+
+    @torch.no_grad()
+    def stylize_bytes(self, content: Tensor, style_code: StyleCode, alpha: Tensor) -> Tensor:
+        """Stylize checked uint8 images on the CPU through tables.
+
+        Statistics are exact sums of integers here and float32 sums in `forward`, and the rest is
+        the same: no level differs by more than one, and few do.
+
+        Args:
+            content: uint8 ``(B, C, H, W)``; 1 channel is grey, a fourth one is carried over.
+            style_code: B codes.
+            alpha: ``(B,)``.
+
+        Returns:
+            uint8 ``(B, C, H, W)`` in the memory layout of ``content``.
+
+        Example:
+            >>> from styleaug.stylizers.colorist import Colorist
+            >>> black, grey = torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 128).byte()
+            >>> code = Colorist().encode_style(black)
+            >>> Colorist().stylize_bytes(grey, code, torch.tensor([0.5])).unique()
+            tensor([64], dtype=torch.uint8)
+        """
+        pixels, out = _pixels(content), torch.empty_like(content)
+        own = own_maps(style_code.maps) or _in_rgb(self._encode_bytes(pixels))
+        tables = self._tables(own, style_code.maps, alpha, pixels.shape[1])
+        for planes, curves, places in zip(pixels, tables, out.numpy(), strict=True):
+            for plane, curve, place in zip(planes, curves, places, strict=False):
+                mapped = plane.tobytes().translate(curve.tobytes())
+                place[:] = np.frombuffer(mapped, dtype=np.uint8).reshape(place.shape)
+        if content.shape[1] == 4:
+            out[:, 3] = content[:, 3]
+        return out
+
+    def _tables(self, own: Maps, maps: Maps, alpha: Tensor, channels: int) -> np.ndarray:
+        """Return the level that every level becomes, uint8 ``(B, channels, 256)``."""
+        mapped = self._mapped_levels(own, maps, alpha).clip(0.0, 1.0)
+        if channels == 1:
+            mapped = mapped.mean(axis=1, keepdims=True)
+        tables: np.ndarray = np.rint(mapped * (LEVELS - 1)).astype(np.uint8)
+        tables[alpha.numpy() == 0] = np.arange(LEVELS, dtype=np.uint8)
+        return tables
+
+
+_CPU = torch.device("cpu")
+VALUES = torch.arange(LEVELS, dtype=torch.float32) / (LEVELS - 1)
+"""The 256 levels as a stylizer sees them, ``(256,)``."""
+
+
+def _pixels(images: Tensor) -> np.ndarray:
+    """Return the colours of images channel by channel, uint8 ``(B, C, N)``."""
+    colors = images.numpy()[:, :3]
+    pixels: np.ndarray = np.ascontiguousarray(colors.reshape(*colors.shape[:2], -1))
+    return pixels
+
+
+def _in_rgb(maps: Maps) -> dict[str, Tensor]:
+    """Return the maps of grey images as those of images of three equal channels."""
+    if next(iter(maps.values())).shape[1] == 3:
+        return dict(maps)
+    return {name: tensor.repeat_interleave(3, dim=1) for name, tensor in maps.items()}
