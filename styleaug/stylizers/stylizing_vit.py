@@ -148,13 +148,13 @@ class StylizingViT(Stylizer):
         return paint(content)
 
     def _normalised(self, images: Tensor) -> Tensor:
-        mean, std = self._normalisation.to(images)
+        mean, std = self._normalisation.to(images).unbind()
         return (images - mean) / std
 
     def _pixels(self, engine: StylizingViTEngine, tokens: Tensor, images: Tensor) -> Tensor:
         grid = [side // self.network.config.patch for side in images.shape[2:]]
         painted = engine.pixels(tokens, grid).to(images.dtype)
-        mean, std = self._normalisation.to(images)
+        mean, std = self._normalisation.to(images).unbind()
         return painted.mul_(std).add_(mean)
 
     def _chunk_size(self, images: Tensor) -> int:
