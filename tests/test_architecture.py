@@ -11,7 +11,17 @@ ROOT = Path(styleaug.__file__).parent
 
 # Lower layers first. A module may import from its own layer's packages and from those below.
 LAYERS = [
-    {"_checks", "_device", "_draws", "_files", "_records", "weights", "samples", "presets"},
+    {
+        "_checks",
+        "_device",
+        "_draws",
+        "_files",
+        "_records",
+        "_tensors",
+        "weights",
+        "samples",
+        "presets",
+    },
     {"images"},
     {"functional"},
     {"features"},

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from skimage import color
 
 from styleaug import functional as SF
+from styleaug.functional.roots import roots_by_eigenvectors, roots_by_formula
 from styleaug.images.colorspace import lab_to_rgb, rgb_to_lab
 
 seeds = st.integers(0, 2**31)
@@ -184,6 +185,6 @@ def test_matrix_roots_by_formula_are_those_by_eigenvectors(kind):
     }[kind]
     centred = colors - colors.mean(dim=2, keepdim=True)
     matrix = centred @ centred.transpose(1, 2) / 500 + 255.0**-2 * torch.eye(3)
-    found, expected = (roots(matrix) for roots in (SF._roots_by_formula, SF._roots_by_eigenvectors))
+    found, expected = (roots(matrix) for roots in (roots_by_formula, roots_by_eigenvectors))
     for ours, theirs in zip(found, expected, strict=True):
         assert torch.allclose(ours, theirs, rtol=0, atol=1e-8 * float(theirs.abs().max()))

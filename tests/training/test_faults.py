@@ -178,7 +178,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(folder, monkeypatch, capsys):
 def test_weights_that_do_not_fit_the_disk_leave_those_before(tmp_path, monkeypatch):
     from safetensors import SafetensorError
 
-    from styleaug import weights
+    from styleaug import _tensors, weights
 
     path = tmp_path / "model.safetensors"
     weights.save_tensors({"a": torch.zeros(2)}, path, {})
@@ -187,7 +187,7 @@ def test_weights_that_do_not_fit_the_disk_leave_those_before(tmp_path, monkeypat
         Path(target).write_bytes(b"half")
         raise SafetensorError("Error while serializing: I/O error: No space left on device")
 
-    monkeypatch.setattr(weights, "save_file", full)
+    monkeypatch.setattr(_tensors, "save_file", full)
     with pytest.raises(OSError, match=r"model\.safetensors' cannot be written: .*No space left"):
         weights.save_tensors({"a": torch.ones(2)}, path, {})
     assert torch.equal(read_state_dict(path)["a"], torch.zeros(2))

@@ -13,8 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from styleaug.features.lpips import lpips_distance
-from styleaug.functional import channel_mean_std, gram_distance
-from styleaug.functional import moment_distance as style_distance
+from styleaug.functional import channel_mean_std, gram_distance, moment_distance
 
 Maps = Sequence[Tensor]
 
@@ -60,7 +59,7 @@ def style_loss(output: Maps, style: Maps) -> Tensor:
         >>> style_loss([torch.ones(1, 2, 4, 4)], [torch.zeros(1, 2, 4, 4)]).item()
         1.0
     """
-    return style_distance(output, style).mean()
+    return moment_distance(output, style).mean()
 
 
 def relative_style_loss(output: Maps, content: Maps, style: Maps) -> Tensor:
@@ -73,8 +72,8 @@ def relative_style_loss(output: Maps, content: Maps, style: Maps) -> Tensor:
         >>> relative_style_loss(maps, [2 * m for m in maps], maps).item()
         0.0
     """
-    before = style_distance(content, style).detach()
-    return (style_distance(output, style) / (before + _SMALL_DISTANCE)).mean()
+    before = moment_distance(content, style).detach()
+    return (moment_distance(output, style) / (before + _SMALL_DISTANCE)).mean()
 
 
 _SMALL_DISTANCE = 1.5
