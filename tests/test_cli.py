@@ -227,6 +227,7 @@ def test_the_table_fits_eighty_columns_and_cuts_no_name(capsys, monkeypatch):
     assert max(map(len, lines)) <= 80
     for name in list_stylizers():
         assert any(line.startswith(f"{name} ") for line in lines), name
+    assert lines[len(list_stylizers()) + 1] == ""  # one line for each of them
     text = " ".join(lines)
     assert "…" not in text
     assert "histogram: not for CT" in text

@@ -108,7 +108,7 @@ STYLIZERS: dict[str, StylizerEntry] = {
     ),
     "appearance": StylizerEntry(
         AppearanceTransfer,
-        "how the picture was made: colour, tone, sharpness",
+        "how the picture was made: colour and sharpness",
         "Apache-2.0; weights CC BY 4.0",
         "this package",
         weights=APPEARANCE,
