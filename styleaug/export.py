@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -184,8 +184,7 @@ def _write_onnx(exported: ExportedProgram, names: Sequence[str], path: Path) -> 
         program = torch.onnx.export(
             exported, dynamo=True, verbose=False, input_names=inputs, output_names=["stylized"]
         )
-    assert program is not None  # with dynamo=True
-    program.save(path)
+    cast("torch.onnx.ONNXProgram", program).save(path)  # None only without dynamo
 
 
 class _OnnxProgram:
