@@ -1,0 +1,101 @@
+"""What all tiles of a slide share: one style, one code of the slide, one strength."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from styleaug._checks import check_probability
+from styleaug.slides.reader import Slide
+from styleaug.slides.tissue import tissue_patches
+from styleaug.stylizers.base import Stylizer
+from styleaug.stylizers.code import StyleCode
+from styleaug.stylizers.content_code import ContentCoded, check_takes_content_code
+from styleaug.stylizers.lazy import LazyStylizer
+
+
+class SlideStyle:
+    """Paints tiles of one slide, all by the slide's own code, so that no seam appears.
+
+    Small to pickle where the stylizer is given by name: loader workers build their own.
+
+    Args:
+        stylizer: A name, or a stylizer: appearance, colorist, reinhard, mkl or histogram.
+        style: The code of one style.
+        content: The code of the slide.
+        alpha: Strength in [0, 1].
+        device: Where to paint.
+
+    Raises:
+        ValueError: If the stylizer takes no code of a content, or a code is not one of its own.
+
+    Example:
+        >>> from styleaug import create_stylizer
+        >>> mkl = create_stylizer("mkl")
+        >>> style, own = mkl.encode_style(torch.rand(1, 3, 64, 64)), mkl.encode_content(
+        ...     torch.rand(5, 3, 64, 64), together=True)
+        >>> SlideStyle("mkl", style, own)(np.zeros((64, 80, 3), np.uint8)).shape
+        (64, 80, 3)
+    """
+
+    def __init__(
+        self,
+        stylizer: str | Stylizer,
+        style: StyleCode,
+        content: StyleCode,
+        alpha: float = 1.0,
+        device: str = "cpu",
+    ) -> None:
+        self.alpha = check_probability("alpha", alpha)
+        self._lazy, self.device = LazyStylizer(stylizer, {}), device
+        for name, code in (("style", style), ("content", content)):
+            if len(code) != 1:
+                raise ValueError(f"{name} must hold one code for the whole slide, got {len(code)}.")
+            if code.source != self._stylizer.identity:
+                raise ValueError(
+                    f"{name} must come from {self._stylizer.identity!r}, got {code.source!r}."
+                )
+        self.style, self.content = style.to(device), content.to(device)
+
+    @classmethod
+    def of_slide(
+        cls,
+        slide: Slide,
+        stylizer: str | Stylizer,
+        style: StyleCode,
+        alpha: float = 1.0,
+        device: str = "cpu",
+    ) -> SlideStyle:
+        """Return the style of a slide whose code is taken from a sample of its tissue."""
+        built = check_takes_content_code(LazyStylizer(stylizer, {}).on(device))
+        patches = torch.from_numpy(tissue_patches(slide)).permute(0, 3, 1, 2)
+        content = built.encode_content(patches.to(device).float() / 255.0, together=True)
+        return cls(stylizer, style, content, alpha, device)
+
+    @property
+    def border(self) -> int:
+        """Pixels around a tile that must be read, too, and are cut off again."""
+        stylizer = self._stylizer
+        return max(stylizer.reach, stylizer.least_side) if stylizer.reach else 0
+
+    @property
+    def _stylizer(self) -> ContentCoded:
+        return check_takes_content_code(self._lazy.on(self.device))
+
+    def __call__(self, tile: np.ndarray) -> np.ndarray:
+        """Return uint8 ``(H, W, 3)`` painted."""
+        pixels = torch.from_numpy(tile).to(self.device).permute(2, 0, 1)[None].float() / 255.0
+        painted = self._stylizer.stylize(pixels, self.style, self.alpha, content_code=self.content)
+        levels = (painted[0] * 255.0).round_().to(torch.uint8).permute(1, 2, 0)
+        return levels.contiguous().cpu().numpy()
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the pixels depend on."""
+        return {
+            "style": self.style.digest(),
+            "content": self.content.digest(),
+            "alpha": self.alpha,
+            "stylizer": self._stylizer.identity,
+        }
