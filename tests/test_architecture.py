@@ -28,7 +28,7 @@ LAYERS = [
     {"stylizers"},
     {"styles", "params"},
     {"transform"},
-    {"tta", "adapters", "evaluation", "export"},
+    {"tta", "adapters", "evaluation", "export", "slides"},
     {"cli", "commands", "__main__"},
 ]
 BESIDE = {

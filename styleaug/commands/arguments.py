@@ -18,6 +18,7 @@ STYLIZE_EXAMPLES = """examples:
   styleaug stylize 'slides/*.tif' --style lab_a/ lab_b/ --alpha 0.3:1.0 --seed 1 -o out/
   styleaug stylize scans/ --style lab_a/ --each-style --grid grid.png -o out/
   styleaug stylize ct12bit/ --style bank.safetensors --bits 12 -o out/
+  styleaug stylize slide.svs --style bank.safetensors --tile 1024 -o out.ome.tiff
   torchrun --nproc-per-node 4 -m styleaug stylize scans/ --style lab_a/ -o out/ --skip-existing
 """
 
@@ -96,7 +97,13 @@ def add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--weights", help="weights of the stylizer: a name, a file or hf:owner/name@revision")
     add("--alpha", default="1.0", help="strength in [0, 1], or a range LOW:HIGH (default 1.0)")
-    add("-o", "--output", default="stylized", metavar="DIR", help="output folder (stylized)")
+    add(
+        "-o",
+        "--output",
+        default="stylized",
+        metavar="DIR",
+        help="output folder (stylized), or a .tiff for a slide",
+    )
     add("--grid", metavar="FILE", help="also write a contact sheet of the first 8 x 8")
     add(
         "--each-style",
@@ -107,6 +114,9 @@ def add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch-size", type=int, default=8, metavar="N", help="most images at once (8)")
     add("--workers", type=int, default=4, metavar="N", help="threads that read and write (4)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the draw of styles (0)")
+    add("--level", type=int, metavar="N", help="level of a slide, 0 is the finest (0)")
+    add("--tile", type=int, metavar="N", help="side of the tiles of a slide in pixels (1024)")
+    add("--compression", choices=("jpeg", "deflate"), help="of the tiles of a slide (jpeg)")
     add("--overwrite", action="store_true", help="replace existing outputs")
     add("--skip-existing", action="store_true", help="leave out contents whose outputs exist")
     add_slices_argument(parser)

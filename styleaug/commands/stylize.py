@@ -66,6 +66,13 @@ class StylizeOptions:
 
 def run_stylize(options: argparse.Namespace, console: Console) -> int:
     """Stylize the files; returns the exit status: 1 if a file could not be read."""
+    if options.output.lower().endswith((".tif", ".tiff")):
+        from styleaug.commands.slide import run_slide
+
+        return run_slide(options, console)
+    for name in ("level", "tile", "compression"):
+        if getattr(options, name) is not None:
+            raise ValueError(f"--{name} is for a slide: name a .tiff file as --output.")
     given = {field.name: getattr(options, field.name) for field in fields(StylizeOptions)}
     return stylize_files(StylizeOptions(**given), console)
 

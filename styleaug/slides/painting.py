@@ -119,7 +119,8 @@ class _Pyramid:
     def paint(self, workers: int, advance: Callable[[int, int], object]) -> set[Region]:
         """Make the tiles that are not there yet, level by level; returns the broken regions."""
         levels = [grid(size, self.tile) for size in self.sizes]
-        total, done, broken = sum(map(len, levels)), 0, set()
+        total, done = sum(map(len, levels)), 0
+        broken: set[Region] = set()
         for level, regions in enumerate(levels):
             stale = level > 0 and bool(broken)  # below a tile that was tried again
             for found in self._in_threads(level, regions, workers, stale):

@@ -77,12 +77,14 @@ class TiffSlide(Slide):
     def __init__(self, path: str | Path, level: int = 0) -> None:
         super().__init__(path, level)
         self._file = tifffile.TiffFile(self.path)
+        self._page: Any
         try:
             pyramid = self._file.series[0].levels
             self.levels = len(pyramid)
             self._check_level(self.levels)
             first: Any = pyramid[0].keyframe
-            self._page: Any = pyramid[level].pages[0]
+            page: Any = pyramid[level].pages[0]
+            self._page = page
             self._check_page()
         except BaseException:
             self._file.close()
@@ -102,8 +104,8 @@ class TiffSlide(Slide):
             or page.planarconfig != 1
         ):
             raise ValueError(
-                f"{str(self.path)!r} must hold 8-bit grey or RGB pixels, it holds {page.dtype} with "
-                f"{page.samplesperpixel} samples. Convert it first."
+                f"{str(self.path)!r} must hold 8-bit grey or RGB pixels, it holds {page.dtype} "
+                f"with {page.samplesperpixel} samples. Convert it first."
             )
         side = page.tilelength if page.is_tiled else page.rowsperstrip
         if page.imagewidth * min(side, page.imagelength) > _WHOLE and not page.is_tiled:
@@ -244,14 +246,15 @@ def _pixel_size(file: Any, page: Any) -> tuple[float, float] | None:
     """Return micrometres per pixel, as OME-XML, Aperio's text or the tags of the finest say."""
     text = page.description or ""
     found = [re.search(rf'PhysicalSize{axis}="([\d.eE+-]+)"', text) for axis in "XY"]
-    if found[0] and found[1] and "SizeXUnit" not in text:
+    unit = re.search(r'PhysicalSizeXUnit="([^"]+)"', text)
+    if found[0] and found[1] and (unit is None or unit[1] in ("µm", "um")):
         return float(found[0][1]), float(found[1][1])
     if aperio := re.search(r"MPP\s*=\s*([\d.]+)", text):
         return float(aperio[1]), float(aperio[1])
-    unit = page.tags.valueof(296, 2)
+    tag = page.tags.valueof(296, 2)
     sides = [page.tags.valueof(code) for code in (282, 283)]
-    if unit not in (2, 3) or not all(side and side[0] and side[1] for side in sides):
+    if tag not in (2, 3) or not all(side and side[0] and side[1] for side in sides):
         return None
-    length = 25400.0 if unit == 2 else 10000.0
+    length = 25400.0 if tag == 2 else 10000.0
     x, y = (length * side[1] / side[0] for side in sides)
     return (x, y) if max(x, y) < 50.0 else None  # 72 dots per inch are no microscope's

@@ -114,7 +114,8 @@ def _most_coloured(slide: Slide, tile: Region, side: int, rank: int) -> np.ndarr
         if (w, h) == (side, side)
     ]
     order = np.argsort([-saturation(patch).mean() for patch in patches], kind="stable")
-    return patches[order[rank % len(patches)]]
+    chosen: np.ndarray = patches[int(order[rank % len(patches)])]
+    return chosen
 
 
 def _cells(slide: Slide, tile: int) -> list[np.ndarray]:
