@@ -76,23 +76,18 @@ class TiffSlide(Slide):
 
     def __init__(self, path: str | Path, level: int = 0) -> None:
         super().__init__(path, level)
-        self._file = tifffile.TiffFile(self.path)
         self._page: Any
-        try:
-            pyramid = self._file.series[0].levels
+        with tifffile.TiffFile(self.path) as file:
+            pyramid = file.series[0].levels
             self.levels = len(pyramid)
             self._check_level(self.levels)
             first: Any = pyramid[0].keyframe
             page: Any = pyramid[level].pages[0]
-            self._page = page
+            self._page, self._decode = page, page.decode
             self._check_page()
-        except BaseException:
-            self._file.close()
-            raise
-        self._lock = threading.Lock()
-        self.size = (int(self._page.imagewidth), int(self._page.imagelength))
-        self.icc = first.iccprofile
-        finest = _pixel_size(self._file, first)
+            finest, self.icc = _pixel_size(first), first.iccprofile
+            self._tables = page.jpegtables
+        self.size = (int(page.imagewidth), int(page.imagelength))
         scale = (first.imagewidth / self.size[0], first.imagelength / self.size[1])
         self.pixel_size = finest and (finest[0] * scale[0], finest[1] * scale[1])
 
@@ -149,20 +144,16 @@ class TiffSlide(Slide):
         count = page.databytecounts[index]
         if count == 0:
             return None
-        with self._lock:
-            handle = self._file.filehandle
-            handle.seek(page.dataoffsets[index])
-            data = handle.read(count)
+        with self.path.open("rb") as file:  # its own: processes that were forked share no place
+            file.seek(page.dataoffsets[index])
+            data = file.read(count)
         if len(data) != count:
             raise ValueError("the file ends too early")
-        pixels = page.decode(data, index, jpegtables=page.jpegtables)[0]
+        pixels = self._decode(data, index, jpegtables=self._tables)[0]
         if pixels is None:
             return None
         first: np.ndarray = pixels[0]
         return first[..., :3] if first.shape[2] > 1 else first.repeat(3, axis=2)
-
-    def close(self) -> None:  # noqa: D102
-        self._file.close()
 
 
 class OpenSlideSlide(Slide):
@@ -242,7 +233,7 @@ def open_slide(path: str | Path, level: int = 0) -> Slide:
         raise ValueError(f"{str(path)!r} must be a slide that OpenSlide reads: {error}") from error
 
 
-def _pixel_size(file: Any, page: Any) -> tuple[float, float] | None:
+def _pixel_size(page: Any) -> tuple[float, float] | None:
     """Return micrometres per pixel, as OME-XML, Aperio's text or the tags of the finest say."""
     text = page.description or ""
     found = [re.search(rf'PhysicalSize{axis}="([\d.eE+-]+)"', text) for axis in "XY"]
