@@ -39,7 +39,10 @@ assert not {"torch", "styleaug"} & set(sys.modules)
 
 @pytest.mark.parametrize(
     "name",
-    ["colorist", "reinhard", "mkl", "histogram", "micro", "appearance", "stylizing-vit-tiny"],
+    [
+        *("colorist", "reinhard", "mkl", "histogram", "micro", "appearance"),
+        *("stylizing-vit-tiny", "stylizing-vit-small"),  # "fit" and "224", the default
+    ],
 )
 def test_onnx_runs_without_pytorch_and_paints_the_same(name, tmp_path):
     stylizer = build(name)

@@ -31,12 +31,12 @@ def paint_resampled(images: Tensor, paint: Paint, size: int) -> Tensor:
         >>> torch.allclose(paint_resampled(image, lambda x: x, 32), image, atol=1e-6)
         True
     """
-    if images.shape[2:] == (size, size):
+    if not torch.compiler.is_compiling() and images.shape[2:] == (size, size):
         return paint(images)
     small = F.interpolate(images, (size, size), mode="bilinear", antialias=True)
     detail = images - _enlarged(small, images)
     painted = _enlarged(paint(small), images)
-    return painted + detail.repeat_interleave(len(painted) // len(images), 0)
+    return painted + detail.repeat_interleave(painted.shape[0] // images.shape[0], 0)
 
 
 def paint_tiles(images: Tensor, paint: Paint, size: int, *, overlap: int) -> Tensor:
