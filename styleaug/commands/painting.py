@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from rich.console import Console
 from styleaug.commands.jobs import Job
 from styleaug.commands.messages import complain, say
 from styleaug.commands.overlap import WriteBehind, read_ahead, threads
-from styleaug.images.batch import AnyImage, Images, as_images
+from styleaug.images.batch import AnyImage, Images
 from styleaug.images.files import names_of, other_images
 from styleaug.images.medical import is_nifti
 from styleaug.images.opening import Opened, find_sources, open_image
@@ -142,15 +143,14 @@ def open_files(files: Sequence[Path], reading: Reading) -> Opened:
         TypeError: If it holds another kind of numbers.
         ValueError: If it is of another kind or too small, or a scan is to be resized.
     """
-    opened = open_image(files, window=reading.window)
-    if reading.size is not None:
-        if opened.kind != "picture":
-            raise ValueError(
-                f"--size={reading.size} is for pictures: a scan whose pixels have a size in "
-                "millimetres keeps it. Leave --size out."
-            )
-        pixels = _resized(np.asarray(opened.images.restore(opened.images.batch)), reading.size)
-        opened = replace(opened, images=as_images(pixels, value_range=opened.window))
+    size = reading.size
+    prepare = None if size is None else partial(_resized, size=size)
+    opened = open_image(files, window=reading.window, prepare=prepare)
+    if size is not None and opened.kind != "picture":
+        raise ValueError(
+            f"--size={size} is for pictures: a scan whose pixels have a size in millimetres keeps "
+            "it. Leave --size out."
+        )
     if reading.stylizer is not None:
         opened.images.check_sides(reading.stylizer.least_side, reading.stylizer.name)
     return opened

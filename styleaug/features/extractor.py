@@ -81,7 +81,7 @@ class FeatureExtractor(nn.Module):
             _load(self.body.to_empty(device="cpu"), names, str(weights))
         self._positions = ends
         self.normalize = normalize
-        constants = torch.tensor([IMAGENET_MEAN, IMAGENET_STD]).view(2, 1, 3, 1, 1)
+        constants = torch.tensor([IMAGENET_MEAN, IMAGENET_STD]).view(2, 3, 1, 1)
         self._imagenet: Tensor
         self.register_buffer("_imagenet", constants, persistent=False)
         self.scale = tuple(scale) if scale is not None else (1.0,) * len(self.layers)

@@ -18,6 +18,8 @@ from styleaug.images.window import Window, check_window
 Source: TypeAlias = "tuple[Path, ...]"
 """A file, or the slices of a series in the order of their position."""
 
+Prepare: TypeAlias = Callable[[np.ndarray], np.ndarray]
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -44,7 +46,12 @@ class Opened:
     lost: tuple[str, ...] = ()
 
 
-def open_image(source: str | Path | Sequence[str | Path], *, window: AnyWindow = None) -> Opened:
+def open_image(
+    source: str | Path | Sequence[str | Path],
+    *,
+    window: AnyWindow = None,
+    prepare: Prepare | None = None,
+) -> Opened:
     """Read an image file, a volume, or the slices of a series.
 
     Args:
@@ -54,6 +61,7 @@ def open_image(source: str | Path | Sequence[str | Path], *, window: AnyWindow =
             "lung", "bone", "soft" or "brain" in Hounsfield units, or "percentile", the percentiles
             0.5 and 99.5 of the volume. None: of pictures the data type; of DICOM its own window,
             "soft" for CT without one; of MR and NIfTI "percentile".
+        prepare: Done to the pixels of a picture before they are checked, such as resizing.
 
     Raises:
         ImportError: If what reads such files is not installed.
@@ -75,7 +83,7 @@ def open_image(source: str | Path | Sequence[str | Path], *, window: AnyWindow =
         return _open_nifti(paths[0], window)
     if is_dicom(paths[0]):
         return _open_dicom(paths, window)
-    return _open_picture(paths[0], window)
+    return _open_picture(paths[0], window, prepare)
 
 
 def find_sources(files: Sequence[Path]) -> list[Source]:
@@ -93,8 +101,9 @@ def find_sources(files: Sequence[Path]) -> list[Source]:
     return list(dict.fromkeys(sources))
 
 
-def _open_picture(path: Path, window: AnyWindow) -> Opened:
+def _open_picture(path: Path, window: AnyWindow, prepare: Prepare | None) -> Opened:
     file = read_image(path)
+    pixels = file.pixels if prepare is None else prepare(file.pixels)
     if isinstance(window, str) and window == "percentile":
         window = None
     bounds = None if has_eight_bits(file.pixels) else check_window("window", window)
@@ -102,7 +111,7 @@ def _open_picture(path: Path, window: AnyWindow) -> Opened:
     def write(targets: Sequence[Path], pixels: np.ndarray, how: str) -> None:
         write_image(targets[0], pixels, file)
 
-    images = as_images(file.pixels, value_range=bounds)
+    images = as_images(pixels, value_range=bounds)
     profile = file.info.get("icc_profile")
     return Opened(images, write, window=bounds, profile=profile, lost=file.lost)
 
