@@ -78,9 +78,16 @@ def test_every_loss_pulls():
 def test_truth_losses_are_their_formulas():
     truth, output = torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
     output[..., 2:] = 0.5
-    losses = truth_losses(output, truth)
+    content = torch.full((1, 3, 4, 4), 0.12)  # .12 from the answer: a weight of .15 / .15
+    losses = truth_losses(output, truth, content)
     assert losses["truth"].item() == pytest.approx(0.25 + 0.125**0.5, abs=1e-4)
     assert losses["slope"].item() == pytest.approx(0.5 / 3)
+
+
+def test_an_error_counts_by_how_far_the_content_was():
+    truth = torch.rand(1, 3, 8, 8)
+    near, far = (truth_losses(truth + 0.01, truth, truth + away)["truth"] for away in (0.02, 0.27))
+    assert near.item() == pytest.approx(6.0 * far.item(), rel=1e-4)
 
 
 def test_codes_of_one_appearance_are_wanted_together():
