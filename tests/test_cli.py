@@ -337,8 +337,10 @@ def test_choices_are_those_of_the_library():
     ("sign", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
 )
 def test_a_signal_ends_the_run_without_a_traceback(folder, style, tmp_path, sign, status):
-    for index in range(200):
-        Image.fromarray(_array((64, 64, 3))).save(folder / f"tile_{index:03}.png")
+    Image.fromarray(_array((320, 320, 3))).save(folder / "tile_000.png")
+    tile = (folder / "tile_000.png").read_bytes()
+    for index in range(1, 200):  # seconds of work, so that the signal comes before the end
+        (folder / f"tile_{index:03}.png").write_bytes(tile)
     out = tmp_path / "out"
     words = ["stylize", str(folder), "--style", str(style), "--stylizer", "mkl", "-o", str(out)]
     run = subprocess.Popen(
