@@ -333,6 +333,14 @@ def test_choices_are_those_of_the_library():
     assert arguments.ACTIVATIONS == merging.ACTIVATIONS
 
 
+# what a shell starts in the background ignores interrupts, and so would all that it starts
+HEARING = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
 @pytest.mark.parametrize(
     ("sign", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
 )
@@ -343,8 +351,9 @@ def test_a_signal_ends_the_run_without_a_traceback(folder, style, tmp_path, sign
         (folder / f"tile_{index:03}.png").write_bytes(tile)
     out = tmp_path / "out"
     words = ["stylize", str(folder), "--style", str(style), "--stylizer", "mkl", "-o", str(out)]
+    one_by_one = ["--batch-size", "1"]
     run = subprocess.Popen(
-        [sys.executable, "-m", "styleaug", *words, "--batch-size", "1"],
+        [sys.executable, "-c", HEARING, sys.executable, "-m", "styleaug", *words, *one_by_one],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
