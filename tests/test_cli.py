@@ -15,7 +15,7 @@ from PIL import Image
 from styleaug import StyleBank, __version__, list_stylizers
 from styleaug.cli import main
 from styleaug.commands import arguments
-from styleaug.commands.stylize import parse_alpha, pick_device
+from styleaug.commands.options import parse_alpha, pick_device
 from styleaug.images.files import find_images, read_image, write_image
 from styleaug.samples import sample_images
 from styleaug.stylizers import DEFAULT_STYLIZER, STYLIZERS, base

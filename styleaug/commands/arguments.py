@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 # Those of the library, which cannot be asked without importing PyTorch; a test compares them.
 STYLIZER = "micro"
@@ -84,17 +85,19 @@ _NUMBERS = {
 }
 
 
+_STYLE: dict[str, Any] = {
+    "nargs": "+",
+    "required": True,
+    "metavar": "STYLE",
+    "help": "style files, folders, patterns, or banks (styleaug bank)",
+}
+
+
 def add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``styleaug stylize``."""
     add = parser.add_argument
     add("content", nargs="+", metavar="CONTENT", help="files, folders or glob patterns to repaint")
-    add(
-        "--style",
-        nargs="+",
-        required=True,
-        metavar="STYLE",
-        help="style files, folders, patterns, or banks (styleaug bank)",
-    )
+    add("--style", **_STYLE)
     add("--weights", help="weights of the stylizer: a name, a file or hf:owner/name@revision")
     add("--alpha", default="1.0", help="strength in [0, 1], or a range LOW:HIGH (default 1.0)")
     add(
@@ -129,13 +132,7 @@ def add_preview_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``styleaug preview``."""
     add = parser.add_argument
     add("content", nargs="+", metavar="CONTENT", help="files, folders or glob patterns")
-    add(
-        "--style",
-        nargs="+",
-        required=True,
-        metavar="STYLE",
-        help="style files, folders, patterns, or banks (styleaug bank)",
-    )
+    add("--style", **_STYLE)
     add("-o", "--output", default="preview.html", metavar="FILE", help="the page (%(default)s)")
     add("--count", type=int, default=8, metavar="N", help="contents to show, evenly drawn (8)")
     add("--weights", help="weights of the stylizer: a name, a file or hf:owner/name@revision")

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from styleaug.commands.jobs import check_no_input
 from styleaug.commands.messages import say
+from styleaug.commands.options import parse_slices, parse_window, pick_device, progress_bar
 from styleaug.commands.painting import encode_styles, name_others
-from styleaug.commands.stylize import parse_slices, parse_window, pick_device, progress_bar
 from styleaug.images.files import find_images
 from styleaug.styles.medoids import find_medoids
 from styleaug.stylizers import create_stylizer

@@ -20,8 +20,8 @@ from rich.table import Table
 from styleaug._files import replacing, write_text
 from styleaug.commands.jobs import check_no_input, check_output
 from styleaug.commands.messages import complain, say
+from styleaug.commands.options import progress_bar
 from styleaug.commands.painting import name_others
-from styleaug.commands.stylize import progress_bar
 from styleaug.images.files import find_images
 from styleaug.images.sheet import contact_sheet, to_picture
 from styleaug.stylizers import STYLIZERS, create_stylizer

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from rich.console import Console
 
 from styleaug.commands.jobs import Job
@@ -21,6 +22,7 @@ from styleaug.images.files import names_of, other_images
 from styleaug.images.medical import is_nifti
 from styleaug.images.opening import Opened, find_sources, open_image
 from styleaug.images.scan import AnyWindow
+from styleaug.images.sheet import to_picture
 from styleaug.params import StyleParams
 from styleaug.styles.bank import StyleBank
 from styleaug.styles.volumes import Slices
@@ -235,3 +237,9 @@ def _batches(
 def _kind(item: tuple[Job, Opened]) -> tuple[torch.Size, torch.dtype, int]:
     batch = item[1].images.batch
     return batch.shape, batch.dtype, item[1].images.depth
+
+
+def thumbnail(path: Path | None, console: Console, reading: Reading) -> Image.Image | None:
+    """Return the picture of a file, or None where there is no file or it cannot be read."""
+    loaded = None if path is None else load(path, console, reading)
+    return None if loaded is None else to_picture(Images.cat([loaded.images]).middle())

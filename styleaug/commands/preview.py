@@ -15,15 +15,9 @@ from rich.console import Console
 from styleaug._files import write_text
 from styleaug.commands.jobs import Job, check_no_input, check_output, plan_jobs
 from styleaug.commands.messages import say
-from styleaug.commands.painting import Reading, load, name_others
-from styleaug.commands.stylize import (
-    StyleInputs,
-    parse_alpha,
-    parse_window,
-    pick_device,
-    progress_bar,
-    thumbnail,
-)
+from styleaug.commands.options import parse_alpha, parse_window, pick_device, progress_bar
+from styleaug.commands.painting import Reading, load, name_others, thumbnail
+from styleaug.commands.style_inputs import StyleInputs
 from styleaug.functional import edge_correlation, ssim
 from styleaug.images.batch import Images, to_content
 from styleaug.images.comparison import comparison_sheet

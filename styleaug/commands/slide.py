@@ -10,13 +10,8 @@ from rich.console import Console
 
 from styleaug.commands.jobs import check_no_input
 from styleaug.commands.messages import complain, say
-from styleaug.commands.stylize import (
-    StyleInputs,
-    parse_alpha,
-    parse_window,
-    pick_device,
-    progress_bar,
-)
+from styleaug.commands.options import parse_alpha, parse_window, pick_device, progress_bar
+from styleaug.commands.style_inputs import StyleInputs
 from styleaug.slides import SlideStyle, open_slide, stylize_slide
 from styleaug.styles.bank import StyleBank
 from styleaug.stylizers import create_stylizer

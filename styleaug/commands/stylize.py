@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from PIL import Image
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from styleaug._checks import check_device
 from styleaug._files import replacing
 from styleaug.commands.jobs import (
     Job,
@@ -24,16 +21,21 @@ from styleaug.commands.jobs import (
     this_rank,
 )
 from styleaug.commands.messages import complain, say
-from styleaug.commands.painting import Painter, Reading, encode_styles, load, name_others
+from styleaug.commands.options import (
+    parse_alpha,
+    parse_slices,
+    parse_window,
+    pick_device,
+    progress_bar,
+)
+from styleaug.commands.painting import Painter, Reading, load, name_others, thumbnail
+from styleaug.commands.slide import run_slide
+from styleaug.commands.style_inputs import StyleInputs
 from styleaug.images.batch import Images
-from styleaug.images.files import find_images
-from styleaug.images.scan import AnyWindow
 from styleaug.images.sheet import contact_sheet, to_picture
-from styleaug.images.window import CT_WINDOWS, check_window
 from styleaug.styles.bank import StyleBank
-from styleaug.styles.volumes import Slices
-from styleaug.stylizers import DEFAULT_STYLIZER, create_stylizer
-from styleaug.stylizers.base import Precision, Stylizer
+from styleaug.stylizers import create_stylizer
+from styleaug.stylizers.base import Precision
 from styleaug.transform import StyleTransfer
 
 _GRID_LIMIT = 8
@@ -67,8 +69,6 @@ class StylizeOptions:
 def run_stylize(options: argparse.Namespace, console: Console) -> int:
     """Stylize the files; returns the exit status: 1 if a file could not be read."""
     if options.output.lower().endswith((".tif", ".tiff")):
-        from styleaug.commands.slide import run_slide
-
         return run_slide(options, console)
     for name in ("level", "tile", "compression"):
         if getattr(options, name) is not None:
@@ -136,131 +136,6 @@ def stylize_files(options: StylizeOptions, console: Console) -> int:
     return 1 if broken else 0
 
 
-@dataclass(frozen=True)
-class StyleInputs:
-    """What ``--style`` names: image files, and banks that were encoded before."""
-
-    files: list[Path]
-    banks: list[StyleBank]
-    inputs: list[Path]
-
-    @classmethod
-    def find(cls, paths: Sequence[str]) -> StyleInputs:
-        """Return the files and banks that paths name."""
-        saved = [path for path in paths if path.endswith(".safetensors")]
-        others = [path for path in paths if path not in saved]
-        files = find_images(others) if others else []
-        return cls(files, [StyleBank.load(path) for path in saved], [*files, *map(Path, saved)])
-
-    @property
-    def stylizer(self) -> str:
-        """Name of what encoded the banks, or the default."""
-        return self.banks[0].code.stylizer if self.banks else DEFAULT_STYLIZER
-
-    def encoded(
-        self,
-        stylizer: Stylizer,
-        console: Console,
-        advance: Callable[[int], object],
-        window: AnyWindow,
-        slices: Slices = None,
-        seed: int = 0,
-    ) -> tuple[StyleBank, list[Path]]:
-        """Return one bank of all styles, and the files that cannot be read."""
-        for bank in self.banks:
-            bank.check_fits(stylizer)
-        if not self.files:
-            return StyleBank.cat(self.banks), []
-        bank, broken = encode_styles(self.files, stylizer, console, advance, window, slices, seed)
-        return StyleBank.cat([bank, *self.banks]), broken
-
-
-def parse_window(bits: int | None, window: str | None) -> AnyWindow:
-    """Return black and white of 16-bit files, as ``--bits`` or ``--window`` says.
-
-    Raises:
-        ValueError: If both are given, or one is not what it should be.
-
-    Example:
-        >>> parse_window(12, None), parse_window(None, "100:3000")
-        ((0.0, 4095.0), (100.0, 3000.0))
-    """
-    if bits is not None and window is not None:
-        raise ValueError(f"--bits or --window, got {bits} and {window!r}.")
-    if bits is not None:
-        if not 1 <= bits <= 16:
-            raise ValueError(f"--bits must be between 1 and 16, got {bits}.")
-        return 0.0, 2.0**bits - 1
-    if window is None or window in (*CT_WINDOWS, "percentile"):
-        return window
-    low, _, high = window.partition(":")
-    try:
-        return check_window("--window", (float(low), float(high)))
-    except ValueError as error:
-        raise ValueError(
-            f"--window must be LOW:HIGH, low below high, or one of {[*CT_WINDOWS, 'percentile']}, "
-            f"got {window!r}."
-        ) from error
-
-
-def parse_slices(text: str | None) -> Slices:
-    """Return how many slices of a volume are styles, as ``--slices`` says.
-
-    Raises:
-        ValueError: If it is neither a number nor "all".
-
-    Example:
-        >>> parse_slices("8"), parse_slices("all"), parse_slices(None)
-        (8, 'all', None)
-    """
-    if text is None or text == "all":
-        return text  # type: ignore[return-value]
-    if not text.isdigit() or int(text) < 1:
-        raise ValueError(f"--slices must be a number from 1 on, or all, got {text!r}.")
-    return int(text)
-
-
-def parse_alpha(text: str) -> tuple[float, float]:
-    """Return the range that ``0.7`` or ``0.3:1.0`` stands for.
-
-    Raises:
-        ValueError: If the text is neither.
-
-    Example:
-        >>> parse_alpha("0.3:1.0")
-        (0.3, 1.0)
-    """
-    low, _, high = text.partition(":")
-    try:
-        return float(low), float(high or low)
-    except ValueError as error:
-        raise ValueError(f"--alpha must be a number or LOW:HIGH, got {text!r}.") from error
-
-
-def pick_device(name: str) -> str:
-    """Return the device that a name stands for; "auto" is CUDA where there is one.
-
-    Raises:
-        ValueError: If the device does not exist.
-    """
-    if name != "auto":
-        return str(check_device(name))
-    try:
-        return str(check_device("cuda"))
-    except ValueError:
-        return "cpu"
-
-
-def progress_bar(console: Console) -> Progress:
-    """Return the progress bar that all commands show."""
-    columns = (
-        TextColumn("{task.description:>10}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-    )
-    return Progress(*columns, TimeRemainingColumn(), console=console)
-
-
 def _check_counts(options: StylizeOptions) -> None:
     for name, least in (("batch_size", 1), ("size", 1), ("workers", 1)):
         value = getattr(options, name)
@@ -307,12 +182,6 @@ def _write_grid(
     sheet = contact_sheet([[None, *references], *rows], ["", *labels], heads)
     with replacing(Path(path)) as temporary:
         sheet.save(temporary, format="PNG" if path.lower().endswith(".png") else "JPEG")
-
-
-def thumbnail(path: Path | None, console: Console, reading: Reading) -> Image.Image | None:
-    """Return the picture of a file, or None where there is no file or it cannot be read."""
-    loaded = None if path is None else load(path, console, reading)
-    return None if loaded is None else to_picture(Images.cat([loaded.images]).middle())
 
 
 def _report(

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from styleaug._files import write_text
 from styleaug.commands.jobs import check_no_input, check_output
 from styleaug.commands.messages import complain, say
+from styleaug.commands.options import parse_window, pick_device, progress_bar
 from styleaug.commands.painting import Reading, load, name_others
-from styleaug.commands.stylize import parse_window, pick_device, progress_bar
 from styleaug.images.batch import to_content
 from styleaug.images.files import find_named
 from styleaug.styles.bank import StyleBank
