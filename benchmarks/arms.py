@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
-from styleaug import StyleBank, StyleTransfer, create_stylizer
-from styleaug.stylizers.base import Stylizer
+from styleaug import StyleBank, StyleTransfer, Stylizer, create_stylizer
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 

@@ -26,7 +26,7 @@ from benchmarks.answers import distinct_crops, draw_change, kind_of
 from benchmarks.domains import read_content
 from benchmarks.record import add_device, write_record
 from styleaug import create_stylizer
-from styleaug.images.colorspace import rgb_to_lab
+from styleaug.images import rgb_to_lab
 from styleaug.stylex import StyleX
 
 COUNT = 32

@@ -33,7 +33,7 @@ from benchmarks.cells import Budget, Cell, attempt, count_work, measure, missing
 from benchmarks.record import add_device, write_record
 from benchmarks.step import NETWORKS, augmentations, training_step
 from styleaug import StyleBank, StyleTransfer, Stylizer, create_stylizer
-from styleaug.stylizers.code import StyleCode
+from styleaug.stylizers import StyleCode
 from styleaug.stylizers.stylizing_vit import StylizingViT
 from styleaug.stylizers.vit.network import CONFIGS, StylizingViTNetwork, ViTConfig
 from styleaug.tta import StyleTTA

@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.record import add_device, time_in_turns, write_record
 from styleaug import StyleBank, Stylizer, create_stylizer
-from styleaug.stylizers.code import StyleCode
+from styleaug.stylizers import StyleCode
 
 LARGE = """
 import resource, torch

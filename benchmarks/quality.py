@@ -31,11 +31,9 @@ from benchmarks.record import add_device, write_record
 from styleaug import Stylizer, create_stylizer
 from styleaug.features import FeatureExtractor
 from styleaug.functional import channel_mean_std, edge_correlation
-from styleaug.images.batch import as_batch, to_content
-from styleaug.images.files import find_images, read_image
+from styleaug.images import as_batch, find_images, read_image, to_content
+from styleaug.training.recipes.networks import style_features
 
-LAYERS = ("relu1_2", "relu2_2", "relu3_1", "relu3_4")
-SCALES = (105.0, 106.0, 131.0, 478.0)
 STYLIZERS = ("colorist", "reinhard", "mkl", "histogram", "fda")
 SIDE = 192
 ALPHAS = (0.25, 0.5, 0.75, 1.0)
@@ -54,8 +52,7 @@ def main() -> None:
     options = parser.parse_args()
     device, found = options.device, read_kinds(Path(options.images), options.each)
     images = {kind: [crop.to(device) for crop in crops] for kind, crops in found.items()}
-    extractor = FeatureExtractor("vgg19", LAYERS, weights=options.features, scale=SCALES)
-    extractor = extractor.to(device)
+    extractor = style_features(options.features).to(device)
     results = {}
     for name in (*options.stylizers, *(["micro"] if options.weights else [])):
         weights = options.weights if name == "micro" else None

@@ -30,7 +30,7 @@ from benchmarks.domains import Samples, read_classes, read_masks, read_square
 from benchmarks.learners import Model, judge, train
 from benchmarks.record import add_device, write_record
 from styleaug import StyleBank, Stylizer, create_stylizer
-from styleaug.images.files import find_images
+from styleaug.images import find_images
 from styleaug.tta import StyleTTA
 
 HELD = 0.2

@@ -25,8 +25,7 @@ from torch import Tensor
 from benchmarks.record import add_device, write_record
 from styleaug import Stylizer, create_stylizer
 from styleaug.functional import edge_correlation, ssim
-from styleaug.images.batch import as_batch, to_content
-from styleaug.images.files import find_images, read_image
+from styleaug.images import as_batch, find_images, read_image, to_content
 from styleaug.training import TrainConfig, Trainer
 from styleaug.training.losses import color_moments_loss
 from styleaug.training.recipes.rast import RASTRecipe

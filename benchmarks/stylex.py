@@ -32,7 +32,7 @@ from benchmarks.record import add_device, write_record
 from styleaug.appearance.pipelines import blurred, ranged
 from styleaug.features import FeatureExtractor
 from styleaug.functional import channel_mean_std
-from styleaug.images.files import find_images
+from styleaug.images import find_images
 from styleaug.stylex import PIPELINES, Pipeline, StyleX
 
 STYLES, ROUNDS, PAIRS = 32, 8, 256

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.record import add_device, time_in_turns, write_record
-from styleaug.stylizers.code import StyleCode
+from styleaug.stylizers import StyleCode
 from styleaug.stylizers.stylizing_vit import StylizingViT
 from styleaug.stylizers.vit.network import CONFIGS, StylizingViTNetwork
 

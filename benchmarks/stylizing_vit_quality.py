@@ -24,8 +24,8 @@ from torch.nn import functional as F
 from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
 from benchmarks.record import add_device, write_record
+from styleaug import create_stylizer
 from styleaug.functional import channel_mean_std
-from styleaug.stylizers import create_stylizer
 from styleaug.stylizers.stylizing_vit import StylizingViT
 from styleaug.stylizers.vit.network import CONFIGS, StylizingViTNetwork
 from styleaug.stylizers.vit.resizing import tile_starts

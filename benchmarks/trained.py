@@ -17,8 +17,7 @@ from PIL import Image
 from benchmarks.record import add_device
 from styleaug import create_stylizer
 from styleaug.evaluation.scores import read_sized
-from styleaug.images.files import find_images
-from styleaug.images.sheet import contact_sheet, to_picture
+from styleaug.images import contact_sheet, find_images, to_picture
 
 SMOOTH = 10
 

@@ -8,6 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from styleaug.stylizers.grey import is_grey
+
+__all__ = ["is_grey", "paste_empty", "shuffle_blocks", "vary_thickness"]
+
 _BLOCKS = 4
 _VARIED = 0.3
 """Share of the images whose density is varied."""
@@ -54,11 +58,6 @@ def shuffle_blocks(images: Tensor, share: float) -> Tensor:
     whole = mixed.transpose(3, 4).reshape(images.shape)
     chosen = torch.rand(len(images), 1, 1, 1, device=images.device) < share
     return torch.where(chosen, whole, images)
-
-
-def is_grey(images: Tensor) -> Tensor:
-    """Return which images ``(B, 3, H, W)`` have three equal channels, ``(B,)``."""
-    return (images.amax(dim=1) - images.amin(dim=1)).flatten(1).amax(dim=1) < 1e-3
 
 
 def _halves(images: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from styleaug.stylizers.grey import is_grey
 from styleaug.stylizers.micro import PACKAGED
 from styleaug.stylizers.micro_network import MicroNetwork
 from styleaug.training.config import TrainConfig
@@ -118,8 +119,8 @@ def jitter_style(style: Tensor, strength: float) -> Tensor:
         return 1.0 + part * (wide - 1.0)
 
     grey = style.mean(dim=1, keepdim=True)
-    is_color = (_spread(style) > 1e-3).view(-1, 1, 1, 1)
-    tint = torch.where(is_color, draw(0.75, 1.25, 3), draw(0.75, 1.25))
+    color, brightness = draw(0.75, 1.25, 3), draw(0.75, 1.25)
+    tint = torch.where(is_grey(style).view(-1, 1, 1, 1), brightness, color)
     jittered = (grey + (style - grey) * draw(0.3, 1.5)) * tint
     mean = jittered.mean(dim=(1, 2, 3), keepdim=True)
     jittered = (mean + (jittered - mean) * draw(0.6, 1.3)).clamp(0.0, 1.0)
@@ -143,11 +144,6 @@ def grain_flat(content: Tensor) -> Tensor:
 
 def grey_loss(output: Tensor, content: Tensor, style: Tensor) -> Tensor:
     """Return the mean squared colour of outputs whose content and style are both grey."""
-    both = ((_spread(content) < 1e-3) & (_spread(style) < 1e-3)).view(-1, 1, 1, 1)
+    both = (is_grey(content) & is_grey(style)).view(-1, 1, 1, 1)
     hue = output - output.mean(dim=1, keepdim=True)
     return (hue.square() * both).mean()
-
-
-def _spread(image: Tensor) -> Tensor:
-    """Return the largest difference of the channels of each image."""
-    return (image.amax(dim=1) - image.amin(dim=1)).flatten(1).amax(dim=1)
