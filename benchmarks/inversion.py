@@ -1,7 +1,8 @@
 """What does a style code of "micro" give away? A decoder is trained to paint images from codes.
 
 ``python -m benchmarks.inversion --images DIR --held-out DIR`` reads one subfolder per kind of image
-of both. A network learns to return crops of the first from their codes; of the second:
+of both. A network learns to paint crops of the first, at 48 x 48 pixels, from their codes; of the
+second:
 
 * ssim, psnr: of the decoder's picture, of the mean picture of the kind (which needs no code but the
   kind's name), and of a flat picture of the image's own mean colour (which three numbers give);
@@ -15,9 +16,7 @@ The picture shows images, what the decoder makes of their codes, and the mean pi
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -30,8 +29,8 @@ from styleaug.evaluation.scores import read_sized
 from styleaug.functional import ssim
 from styleaug.images import contact_sheet, find_images, to_picture
 
-SIDE = 96
-BATCH = 32
+SIDE, SEEN = 96, 48
+BATCH = 64
 Crops = dict[str, Tensor]
 
 
@@ -41,7 +40,7 @@ def main() -> None:
     parser.add_argument("--images", type=Path, required=True, help="a subfolder per kind")
     parser.add_argument("--held-out", type=Path, required=True, help="the same kinds")
     parser.add_argument("--each", type=int, default=500, help="crops of every kind to learn from")
-    parser.add_argument("--minutes", type=float, default=15.0, help="how long to learn")
+    parser.add_argument("--steps", type=int, default=4000, help="of learning")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sheet", type=Path, help="where the picture is written to")
     parser.add_argument("--no-record", action="store_true")
@@ -51,9 +50,10 @@ def main() -> None:
     stylizer = create_stylizer("micro").to(options.device)
     known = {sub.name: read_crops(sub, options.each) for sub in _kinds(options.images)}
     held = {sub.name: read_crops(sub) for sub in _kinds(options.held_out)}
-    decoder = Decoder(encode(stylizer, torch.cat(list(known.values()))))
-    steps = train(decoder.to(options.device), known, stylizer, options.minutes)
-    results = {"steps": steps, "crops": sum(map(len, known.values())), "kinds": {}}
+    codes = encode(stylizer, torch.cat(list(known.values())))
+    decoder = Decoder(codes).to(options.device)
+    train(decoder, known, codes, options.steps)
+    results = {"steps": options.steps, "crops": len(codes), "kinds": {}}
     for kind in held:
         results["kinds"][kind] = measure(decoder, kind, known, held, stylizer)
         print(kind, results["kinds"][kind], flush=True)
@@ -66,48 +66,39 @@ def main() -> None:
 
 
 class Decoder(nn.Module):
-    """Paints ``(B, 3, SIDE, SIDE)`` from codes ``(B, K)``; 3 million parameters."""
+    """Paints ``(B, 3, SEEN, SEEN)`` from codes ``(B, K)``; 8 million parameters."""
 
     def __init__(self, codes: Tensor) -> None:
         super().__init__()
         self.register_buffer("mean", codes.mean(dim=0))
         self.register_buffer("std", codes.std(dim=0).clamp_min(1e-6))
-        self.dense = nn.Sequential(
-            nn.Linear(codes.shape[1], 512), nn.ReLU(), nn.Linear(512, 128 * 36), nn.ReLU()
+        self.layers = nn.Sequential(
+            nn.Linear(codes.shape[1], 1024),
+            nn.ReLU(),
+            nn.Linear(1024, 1024),
+            nn.ReLU(),
+            nn.Linear(1024, 3 * SEEN * SEEN),
         )
-        wide = (128, 128, 64, 48, 32)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(a, b, 3, padding=1), nn.GroupNorm(8, b), nn.ReLU())
-            for a, b in pairwise(wide)
-        )
-        self.last = nn.Conv2d(wide[-1], 3, 3, padding=1)
 
     def forward(self, codes: Tensor) -> Tensor:
-        x = self.dense((codes - self.mean) / self.std).unflatten(1, (128, 6, 6))
-        for block in self.blocks:
-            x = block(F.interpolate(x, scale_factor=2.0, mode="bilinear"))
-        return torch.sigmoid(self.last(x))
+        scores = self.layers((codes - self.mean) / self.std)
+        return torch.sigmoid(scores).unflatten(1, (3, SEEN, SEEN))
 
 
-def train(decoder: Decoder, known: Crops, stylizer: Stylizer, minutes: float) -> int:
-    """Teach the decoder for a time; returns how many steps it took."""
-    crops = torch.cat(list(known.values()))
-    codes = encode(stylizer, crops)
-    optimizer = torch.optim.Adam(decoder.parameters(), 1e-3)
-    start, step, done = time.monotonic(), 0, 0.0
-    while done < 1.0:
-        done = (time.monotonic() - start) / (60.0 * minutes)
-        for group in optimizer.param_groups:
-            group["lr"] = 1e-3 * max(0.02, 1.0 - done)
-        rows = torch.randint(len(crops), (BATCH,))
-        loss = F.mse_loss(decoder(codes[rows]), crops[rows].to(codes.device))
+def train(decoder: Decoder, known: Crops, codes: Tensor, steps: int) -> None:
+    """Teach the decoder the crops that codes are of."""
+    crops = seen(torch.cat(list(known.values()))).to(codes.device)
+    optimizer = torch.optim.AdamW(decoder.parameters(), 1e-3, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for step in range(1, steps + 1):
+        rows = torch.randint(len(crops), (BATCH,), device=codes.device)
+        loss = F.mse_loss(decoder(codes[rows]), crops[rows])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        step += 1
+        schedule.step()
         if step % 500 == 0:
             print(f"step {step}: {loss.item():.5f}", flush=True)
-    return step
 
 
 @torch.no_grad()
@@ -115,10 +106,10 @@ def measure(
     decoder: Decoder, kind: str, known: Crops, held: Crops, stylizer: Stylizer
 ) -> dict[str, float]:
     """Return the figures of the held-out images of a kind."""
-    crops, codes = held[kind], encode(stylizer, held[kind])
+    crops, codes = seen(held[kind]), encode(stylizer, held[kind])
     pictures = {
         "decoder": decoder(codes).cpu(),
-        "mean of the kind": known[kind].mean(dim=0, keepdim=True).expand_as(crops),
+        "mean of the kind": seen(known[kind]).mean(dim=0, keepdim=True).expand_as(crops),
         "flat": crops.mean(dim=(2, 3), keepdim=True).expand_as(crops),
     }
     found = {"images": len(crops)}
@@ -148,13 +139,14 @@ def linked(folder: Path, stylizer: Stylizer) -> dict[str, float]:
     return {"linked": round(hits / total, 3), "chance": round(chance / total, 3)}
 
 
+@torch.no_grad()
 def draw(decoder: Decoder, known: Crops, held: Crops, stylizer: Stylizer):
     """Return images, what the decoder paints of their codes, and the means of their kinds."""
     firsts = torch.cat([crops[:1] for crops in held.values()])
-    with torch.no_grad():
-        painted = decoder(encode(stylizer, firsts)).cpu()
+    painted = decoder(encode(stylizer, firsts)).cpu()
     means = torch.stack([known[kind].mean(dim=0) for kind in held])
-    rows = [[to_picture(image) for image in row] for row in (firsts, painted, means)]
+    shown = (firsts, F.interpolate(painted, (SIDE, SIDE), mode="bilinear"), means)
+    rows = [[to_picture(image) for image in row] for row in shown]
     return contact_sheet(
         rows, ["image", "from its code", "mean of the kind"], list(held), cell=SIDE
     )
@@ -166,6 +158,11 @@ def encode(stylizer: Stylizer, crops: Tensor) -> Tensor:
     device = next(stylizer.parameters()).device
     codes = [stylizer.encode_style(some.to(device)).maps for some in crops.split(BATCH)]
     return torch.cat([torch.cat([x.flatten(1) for x in code.values()], dim=1) for code in codes])
+
+
+def seen(crops: Tensor) -> Tensor:
+    """Return crops at the size that is decoded and compared."""
+    return F.interpolate(crops, (SEEN, SEEN), mode="area")
 
 
 def distances(first: Tensor, second: Tensor) -> Tensor:
