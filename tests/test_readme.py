@@ -29,6 +29,22 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
         exec(compile(block, str(page), "exec"), names)
 
 
+@pytest.mark.parametrize(
+    ("page", "program"),
+    [
+        ("torchvision", "from torchvision.transforms import v2"),
+        ("albumentations", "import albumentations as A"),
+        ("monai", "from monai.transforms import"),
+        ("lightning", "trainer.fit("),
+        ("timm", "timm.create_model("),
+        ("hugging-face", "from transformers import"),
+        ("command-line", "from styleaug.cli import main"),
+    ],
+)
+def test_every_host_has_a_program_that_runs(page, program):
+    assert program in "".join(_blocks(ROOT / "docs" / "how-to" / f"{page}.md"))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_to_files_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
