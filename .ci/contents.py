@@ -1,4 +1,4 @@
-"""What the sdist and the wheel hold beside Python files of the package is exactly this."""
+"""What the sdist and the wheels hold beside Python files of the packages is exactly this."""
 
 import sys
 import tarfile
@@ -17,26 +17,53 @@ DATA = {
     "styleaug/stylizers/data/appearance.safetensors",
     "styleaug/stylizers/data/micro.md",
     "styleaug/stylizers/data/micro.safetensors",
-    "styleaug/stylizers/data/stylex.md",
-    "styleaug/stylizers/data/stylex.safetensors",
+}
+WEIGHTS = {
+    "styleaug_weights/stylex.md",
+    "styleaug_weights/stylex.safetensors",
 }
 BESIDE = {"LICENSE", "NOTICE.md", "README.md", "CHANGELOG.md", "CITATION.cff", "MANIFEST.in"} | {
     "PKG-INFO",
     "pyproject.toml",
     "setup.cfg",
 }
+LARGEST = 2_000_000
+"""Bytes of the largest file of the core; larger weights go to ``styleaug-weights``."""
 
 folder = Path(sys.argv[1])
-(wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
-in_wheel = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-with tarfile.open(sdist) as archive:
-    files = [member.name.split("/", 1)[1] for member in archive if member.isfile()]
-in_sdist = {name for name in files if ".egg-info/" not in name}
-for kind, found, expected in (
-    ("wheel", in_wheel, DATA),
-    ("sdist", in_sdist, DATA | BESIDE),
+
+
+def one(pattern: str) -> Path:
+    """Return the only file of a pattern."""
+    (found,) = folder.glob(pattern)
+    return found
+
+
+def in_wheel(path: Path) -> dict[str, int]:
+    """Return the sizes of the files of a wheel by name."""
+    with zipfile.ZipFile(path) as archive:
+        files = {f.filename: f.file_size for f in archive.infolist()}
+    return {name: size for name, size in files.items() if ".dist-info/" not in name}
+
+
+def in_sdist(path: Path) -> dict[str, int]:
+    """Return the sizes of the files of an sdist by name."""
+    with tarfile.open(path) as archive:
+        files = {m.name.split("/", 1)[1]: m.size for m in archive if m.isfile()}
+    return {name: size for name, size in files.items() if ".egg-info/" not in name}
+
+
+core, sdist = in_wheel(one("styleaug-*.whl")), in_sdist(one("styleaug-*.tar.gz"))
+weights = in_wheel(one("styleaug_weights-*.whl"))
+for kind, files, package, expected in (
+    ("wheel", core, "styleaug", DATA),
+    ("sdist", sdist, "styleaug", DATA | BESIDE),
+    ("wheel of weights", weights, "styleaug_weights", WEIGHTS),
 ):
-    code = {name for name in found if name.startswith("styleaug/") and name.endswith(".py")}
-    if found - code != expected:
-        raise SystemExit(f"{kind}: {sorted((found - code) ^ expected)}")
-print("contents as meant:", len(in_wheel), "files in the wheel,", len(in_sdist), "in the sdist")
+    code = {name for name in files if name.startswith(f"{package}/") and name.endswith(".py")}
+    if set(files) - code != expected:
+        raise SystemExit(f"{kind}: {sorted((set(files) - code) ^ expected)}")
+too_large = sorted(name for name, size in (core | sdist).items() if size > LARGEST)
+if too_large:
+    raise SystemExit(f"over {LARGEST} bytes, for styleaug-weights: {too_large}")
+print(f"contents as meant: {len(core)} files in the wheel, {len(sdist)} in the sdist")

@@ -1,4 +1,4 @@
-"""A tag fits the package, the changelog and the repository; prints the notes of the release.
+"""A tag fits package, weights, changelog and repository; prints the notes of the release.
 
 ``python .ci/release.py v1.2.3 https://github.com/owner/name``
 """
@@ -7,6 +7,7 @@ import re
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,7 +21,12 @@ def notes(tag: str, repository: str, root: Path = ROOT) -> str:
     cited = re.search(r"^version: (.+)$", (root / "CITATION.cff").read_text(), re.MULTILINE)[1]
     if cited != version:
         raise SystemExit(f"CITATION.cff: version {cited!r} is not the package's, {version!r}")
-    source = tomllib.loads((root / "pyproject.toml").read_text())["project"]["urls"]["Source"]
+    project = _project(root)
+    extra = project["optional-dependencies"]["weights"]
+    expected = [f"styleaug-weights=={_project(root / 'weights')['version']}"]
+    if extra != expected:
+        raise SystemExit(f"pyproject.toml: the extra weights is {extra}, not {expected}")
+    source = project["urls"]["Source"]
     if source != repository:
         raise SystemExit(f"pyproject.toml: urls.Source is {source!r}, this is {repository!r}")
     heading = rf"^## \[{re.escape(version)}\] - \d{{4}}-\d\d-\d\d\n(.*?)(?=^## |\Z)"
@@ -28,6 +34,11 @@ def notes(tag: str, repository: str, root: Path = ROOT) -> str:
     if section is None:
         raise SystemExit(f"CHANGELOG.md: no heading '## [{version}] - YYYY-MM-DD'")
     return section[1].strip()
+
+
+def _project(folder: Path) -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    return project
 
 
 if __name__ == "__main__":

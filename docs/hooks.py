@@ -20,7 +20,8 @@ OUTSIDE = {
     "benchmarks/README.md": "benchmarks-how.md",
     "styleaug/stylizers/data/micro.md": "weights/micro.md",
     "styleaug/stylizers/data/appearance.md": "weights/appearance.md",
-    "styleaug/stylizers/data/stylex.md": "weights/stylex.md",
+    "weights/README.md": "weights/install.md",
+    "weights/styleaug_weights/stylex.md": "weights/stylex.md",
 }
 _LINK = re.compile(r"(\]\()([^)#:]+)([)#])")
 

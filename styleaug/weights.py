@@ -7,11 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from huggingface_hub import hf_hub_download
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 
 from styleaug._records import read_record
@@ -28,6 +29,7 @@ from styleaug._tensors import (
 __all__ = [
     "LocatedWeights",
     "Weights",
+    "at_hand",
     "check_file",
     "fetch",
     "fetch_address",
@@ -48,23 +50,31 @@ __all__ = [
 _Config = TypeVar("_Config")
 
 
+DATA = "styleaug.stylizers.data"
+"""Where weights of up to 2 MB are: in the core."""
+
+EXTRA = "styleaug_weights"
+"""Where larger ones are: in the distribution ``styleaug-weights``, the extra ``weights``."""
+
+
 @dataclass(frozen=True)
 class Weights:
     """Where one file of weights comes from and what it is good for.
 
     Attributes:
         name: What ``weights=`` calls it.
-        file: File name, in the repository or in this package.
+        file: File name, in the repository or in the package.
         licence: Licence of the weights.
         data: What they were trained on.
-        repository: ``owner/name`` on the Hugging Face Hub; None for files of this package.
+        repository: ``owner/name`` on the Hugging Face Hub; None for files that are installed.
         revision: Commit of the repository, or None for its main branch.
         url: Where a person can download the file; filled in for files on the Hub, None for
-            files of this package.
+            files that are installed.
         sha256: Digest of the file, checked before anything is loaded; None if not published.
         size: Bytes of the file, or None if not published.
         mean: Channel means that the images were normalised with, or None if not published.
         std: Channel standard deviations likewise.
+        package: The package that holds a file that is installed: this one's `DATA`, or `EXTRA`.
 
     Example:
         >>> Weights("demo", "model.safetensors", "CC0", "nothing", repository="me/demo").url
@@ -82,6 +92,7 @@ class Weights:
     size: int | None = None
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
+    package: str = DATA
 
     def __post_init__(self) -> None:
         if self.repository is not None and self.url is None:
@@ -171,20 +182,54 @@ def parse_hub_reference(text: str, file: str = "model.safetensors") -> Weights:
 
 
 def fetch(weights: Weights) -> Path:
-    """Return the file of a record: this package's, or the Hub's cache, downloading it once.
+    """Return the file of a record: an installed one, or the Hub's cache, downloading it once.
 
     ``HF_HUB_OFFLINE``, ``HF_HOME`` and the rest of the Hub's settings are honoured.
 
     Raises:
-        FileNotFoundError: If it is not in the cache and cannot be downloaded; the message names
-            the file, its address and the way without a network.
+        FileNotFoundError: If it is not installed, or not in the cache and cannot be downloaded; the
+            message names the command, or the file, its address and the way without a network.
         ValueError: If the file is not the one that was published.
     """
-    packaged = Path(__file__).parent / "stylizers" / "data" / weights.file
-    path = packaged if weights.repository is None else Path(_hub_file(weights, weights.file))
+    path = _installed(weights) if weights.repository is None else _hub_file(weights, weights.file)
     check_file(path, weights)
     if weights.sha256 is None:
         _check_blob(path)
+    return path
+
+
+def at_hand(weights: Weights) -> bool:
+    """Tell whether the file of a record is on this machine, without looking into it.
+
+    Example:
+        >>> from styleaug.stylizers.micro import PACKAGED
+        >>> at_hand(PACKAGED[0])
+        True
+    """
+    if weights.repository is not None:
+        cached = try_to_load_from_cache(weights.repository, weights.file, revision=weights.revision)
+        return isinstance(cached, str)
+    try:
+        return _installed(weights).is_file()
+    except FileNotFoundError:
+        return False
+
+
+def _installed(weights: Weights) -> Path:
+    """Return the file of an installed package; ``FileNotFoundError`` names the way to get it."""
+    if weights.package == DATA:
+        return Path(__file__).parent / "stylizers" / "data" / weights.file
+    try:
+        path = Path(str(import_module(weights.package).__file__)).parent / weights.file
+    except ModuleNotFoundError:
+        path = None
+    if path is None or not path.is_file():
+        state = "is not installed" if path is None else "is an older one"
+        raise FileNotFoundError(
+            f"the weights {weights.name!r} ({weights.file}) are in the distribution "
+            f"styleaug-weights, which {state}. Install it, once: pip install 'styleaug[weights]', "
+            "or in a checkout: pip install ./weights. Without either, weights= takes a file."
+        )
     return path
 
 
@@ -213,7 +258,7 @@ def fetch_config(weights: Weights) -> dict[str, Any]:
     if weights.repository is None:
         return {}
     try:
-        return read_config(Path(_hub_file(weights, "config.json")).parent)
+        return read_config(_hub_file(weights, "config.json").parent)
     except FileNotFoundError:
         return {}
 
@@ -287,11 +332,11 @@ def load_published(module: torch.nn.Module, weights: str | Path, records: Sequen
     return load_network(module, read_state_dict(path), origin=str(path))
 
 
-def _hub_file(weights: Weights, file: str) -> str:
+def _hub_file(weights: Weights, file: str) -> Path:
     if weights.repository is None:
         raise ValueError(f"weights {weights.name!r} must have a repository, got none.")
     try:
-        return hf_hub_download(weights.repository, file, revision=weights.revision)
+        return Path(hf_hub_download(weights.repository, file, revision=weights.revision))
     except (LocalEntryNotFoundError, EntryNotFoundError, HfHubHTTPError, OSError) as error:
         url = weights._hub_address(file)
         raise FileNotFoundError(

@@ -8,7 +8,11 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 # the processes that tests start take this tree, too, wherever they start
 os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")])
+    [
+        str(Path(__file__).parents[1]),
+        str(Path(__file__).parents[1] / "weights"),
+        *filter(None, [os.environ.get("PYTHONPATH")]),
+    ]
 )
 
 import hypothesis

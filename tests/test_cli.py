@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import png
@@ -21,6 +22,7 @@ from styleaug.samples import sample_images
 from styleaug.stylizers import DEFAULT_STYLIZER, STYLIZERS, base
 from styleaug.training import config
 from styleaug.tta import merging, selection
+from styleaug.weights import EXTRA
 
 
 def _array(shape, dtype=np.uint8, seed=0):
@@ -232,6 +234,39 @@ def test_the_table_fits_eighty_columns_and_cuts_no_name(capsys, monkeypatch):
     assert "…" not in text
     assert "histogram: not for CT" in text
     assert "fda: not for CT" in text
+
+
+def test_the_table_says_whether_weights_are_at_hand(capsys, monkeypatch):
+    def listed():
+        assert main(["list"]) == 0
+        text = capsys.readouterr().out
+        rows = text.splitlines()[1 : 1 + len(list_stylizers())]
+        return {row.split()[0]: row.split("  ")[-1].strip() for row in rows}, text
+
+    monkeypatch.setenv("COLUMNS", "100")
+    states, text = listed()
+    assert states["colorist"] == "none"
+    assert states["micro"] == "shipped"
+    assert states["rast"] == "to bring"
+    assert states["stylizing-vit-tiny"] == "on the Hub"
+    assert "to install: " not in text
+    # as if those of micro were in the distribution of weights, there or not, and one were cached
+    larger = replace(STYLIZERS["micro"].weights[0], package=EXTRA, file="stylex.safetensors")
+    monkeypatch.setitem(STYLIZERS, "micro", replace(STYLIZERS["micro"], weights=(larger,)))
+    assert listed()[0]["micro"] == "installed"
+    monkeypatch.setitem(sys.modules, EXTRA, None)
+    monkeypatch.setattr(
+        "styleaug.weights.try_to_load_from_cache",
+        lambda owner, file, revision: file if "epistr" in owner else None,
+    )
+    states, text = listed()
+    assert states["micro"] == "to install"
+    assert states["stylizing-vit-tiny"] == "cached"
+    assert "to install: pip install 'styleaug[weights]'" in text
+    assert main(["list", "stylizing-vit-tiny"]) == 0
+    page = " ".join(capsys.readouterr().out.split())
+    assert ", cached from sdoerrich97/stylizing_vit_tiny_epistr" in page
+    assert "not cached, from sdoerrich97/stylizing_vit_tiny_cholec80" in page
 
 
 @pytest.mark.parametrize("name", list_stylizers())

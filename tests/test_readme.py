@@ -12,6 +12,7 @@ PAGES = [
     *(ROOT / name for name in ("CHANGELOG.md", "CODE_OF_CONDUCT.md", "SECURITY.md")),
     *sorted((ROOT / "styleaug").rglob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "weights").rglob("*.md")),
 ]
 
 

@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,12 @@ def tree(tmp_path):
     (tmp_path / "styleaug").mkdir()
     (tmp_path / "styleaug" / "__init__.py").write_text('"""Doc."""\n\n__version__ = "1.2.3"\n')
     (tmp_path / "CITATION.cff").write_text("cff-version: 1.2.0\nversion: 1.2.3\n")
-    (tmp_path / "pyproject.toml").write_text(f'[project.urls]\nSource = "{HERE}"\n')
+    (tmp_path / "pyproject.toml").write_text(
+        f'[project.urls]\nSource = "{HERE}"\n'
+        '[project.optional-dependencies]\nweights = ["styleaug-weights==0.4.0"]\n'
+    )
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "pyproject.toml").write_text('[project]\nversion = "0.4.0"\n')
     (tmp_path / "CHANGELOG.md").write_text(
         "# Changelog\n\n## [Unreleased]\n\n- later\n\n## [1.2.3] - 2026-01-31\n\n- now\n\n"
         "## [1.2.2] - 2025-12-31\n\n- before\n"
@@ -36,6 +42,7 @@ def test_the_notes_are_the_section_of_the_tag(tree):
         ("styleaug/__init__.py", "1.2.3", "1.2.4", "expected 'v1.2.4'"),
         ("CITATION.cff", "version: 1.2.3", "version: 1.2.2", "CITATION"),
         ("pyproject.toml", "owner", "other", "urls.Source"),
+        ("weights/pyproject.toml", "0.4.0", "0.5.0", "styleaug-weights==0.5.0"),
         ("CHANGELOG.md", "## [1.2.3] - 2026-01-31", "## [1.2.3]", "no heading"),
     ],
 )
@@ -49,3 +56,7 @@ def test_what_does_not_fit_the_tag_stops_the_release(tree, file, old, new, messa
 def test_this_tree_names_its_version_once_or_alike():
     cited = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
     assert cited[1] == styleaug.__version__
+    weights = tomllib.loads((ROOT / "weights" / "pyproject.toml").read_text())["project"]
+    core = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = core["optional-dependencies"]["weights"]
+    assert asked == [f"{weights['name']}=={weights['version']}"]

@@ -16,9 +16,13 @@ import torch
 
 import styleaug
 from styleaug import StyleBank, StyleTransfer, create_stylizer
+from styleaug.stylex import StyleX
+from styleaug.stylex.encoder import PACKAGED as STYLEX
 from styleaug.stylizers.micro import PACKAGED, Micro
 from styleaug.weights import (
+    EXTRA,
     Weights,
+    at_hand,
     check_file,
     fetch,
     file_digest,
@@ -233,6 +237,43 @@ def test_weights_of_the_package_are_those_that_were_published(tmp_path, monkeypa
     monkeypatch.setattr(styleaug.weights, "__file__", str(tmp_path / "weights.py"))
     with pytest.raises(ValueError, match=f"must have sha256 {record.sha256}"):
         create_stylizer("micro")
+
+
+def _without_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, EXTRA, None)  # what import says where it is not installed
+
+
+def test_large_weights_are_a_distribution_of_their_own(monkeypatch):
+    (record,) = STYLEX
+    assert fetch(record).parent.name == EXTRA
+    assert at_hand(record)
+    _without_extra(monkeypatch)
+    assert not at_hand(record)
+    with pytest.raises(FileNotFoundError, match=r"not installed.*: pip install 'styleaug\[wei"):
+        StyleX()
+
+
+def test_an_older_distribution_of_weights_is_called_so(tmp_path, monkeypatch):
+    (tmp_path / EXTRA).mkdir()
+    (tmp_path / EXTRA / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, EXTRA, raising=False)
+    with pytest.raises(FileNotFoundError, match=r"older one.*pip install 'styleaug\[weights\]'"):
+        fetch(STYLEX[0])
+    (tmp_path / EXTRA / STYLEX[0].file).write_bytes(b"x" * STYLEX[0].size)
+    with pytest.raises(ValueError, match=f"must have sha256 {STYLEX[0].sha256}"):
+        fetch(STYLEX[0])
+    monkeypatch.delitem(sys.modules, EXTRA)
+
+
+def test_what_is_over_two_megabytes_is_not_in_the_core():
+    core = Path(styleaug.__file__).parent
+    assert max(path.stat().st_size for path in core.rglob("*")) < 2_000_000
+
+
+def test_the_cache_of_the_hub_is_at_hand(hub_cache):
+    assert at_hand(Weights("one", "model.safetensors", "CC0", "none", repository="me/one"))
+    assert not at_hand(Weights("two", "model.safetensors", "CC0", "none", repository="me/two"))
 
 
 def test_a_file_that_is_swapped_for_another_of_its_size_is_seen(tmp_path):

@@ -11,13 +11,25 @@ from rich.console import Console
 
 from styleaug.commands.messages import say
 from styleaug.stylizers import DEFAULT_STYLIZER, STYLIZERS, StylizerEntry
-from styleaug.weights import Weights
+from styleaug.weights import EXTRA, Weights, at_hand
 
 _OWN_OPTIONS = ("weights", "mean", "std", "precision", "max_batch")
 _INPUT = (
     "Images go in before any Normalize: grey, RGB or RGBA, 8 or 16 bits or floats in [0, 1], sides "
     "of 32 pixels or more, any for those of colour alone (the first five)."
 )
+
+SHIPPED, INSTALLED, TO_INSTALL = "shipped", "installed", "to install"
+CACHED, ON_HUB, TO_BRING = "cached", "on the Hub", "to bring"
+_MEANINGS = {
+    INSTALLED: "the weights are in styleaug-weights.",
+    TO_INSTALL: "pip install 'styleaug[weights]', or in a checkout: pip install ./weights",
+    CACHED: "some of the weights are in the Hub's cache: styleaug list NAME",
+    ON_HUB: "weights=NAME downloads them once, to the Hub's cache.",
+    TO_BRING: "no weights are published; train them, or pass a file as weights=.",
+}
+"""The words of the column of weights that do not explain themselves."""
+_NEAREST = (SHIPPED, INSTALLED, CACHED, TO_INSTALL, ON_HUB)
 
 
 def run_list(options: argparse.Namespace, console: Console) -> int:
@@ -43,6 +55,9 @@ def _table() -> Iterator[str]:
     for name, entry in STYLIZERS.items():
         if entry.caution:
             yield f"{name}: {entry.caution}"
+    for word in dict.fromkeys(weights for _, _, weights in rows):
+        if word in _MEANINGS:
+            yield f"{word}: {_MEANINGS[word]}"
     yield f"{DEFAULT_STYLIZER} is the default. Source, licence and weights: styleaug list NAME"
     yield _INPUT
 
@@ -71,16 +86,32 @@ def _record(item: Weights) -> Iterator[str]:
     yield ""
     yield f"  --weights {item.name}"
     yield f"            {item.data}"
-    yield f"            {size}{item.licence}, from {item.repository or 'this package'}"
+    yield f"            {size}{item.licence}, {_place(item)}"
+
+
+def _place(item: Weights) -> str:
+    """Return where the file of a record is, and whether it is on this machine."""
+    if item.repository is not None:
+        return f"{'cached from' if at_hand(item) else 'not cached, from'} {item.repository}"
+    if item.package == EXTRA:
+        return f"in styleaug-weights, {INSTALLED if at_hand(item) else _MEANINGS[TO_INSTALL]}"
+    return "in this package"
 
 
 def _weights(entry: StylizerEntry) -> str:
-    """Return where the weights come from, in at most ten letters."""
+    """Return whether the weights are at hand, in at most ten letters."""
     if entry.weights:
-        packaged = all(item.repository is None for item in entry.weights)
-        return "in package" if packaged else f"{len(entry.weights)} sets"
+        return min((_state(item) for item in entry.weights), key=_NEAREST.index)
     takes_weights = "weights" in inspect.signature(entry.build).parameters
-    return "your own" if takes_weights else "none"
+    return TO_BRING if takes_weights else "none"
+
+
+def _state(item: Weights) -> str:
+    if item.repository is not None:
+        return CACHED if at_hand(item) else ON_HUB
+    if item.package == EXTRA:
+        return INSTALLED if at_hand(item) else TO_INSTALL
+    return SHIPPED
 
 
 def _wrapped(line: str, width: int) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from styleaug._checks import check_choice
 from styleaug.images.checks import check_images, check_sides, check_unit_range
-from styleaug.weights import Weights, load_published
+from styleaug.weights import EXTRA, Weights, load_published
 
 try:
     from torchvision import models
@@ -29,9 +29,10 @@ PACKAGED = (
         "chest X-rays, processed by both pipelines of this package",
         sha256="fe4a541bd1ef1b871057be37c3bb7db58485cb081482f4c54ad9aebc903bec2c",
         size=22371000,
+        package=EXTRA,
     ),
 )
-"""The weights that ship with the package; their card lies beside them."""
+"""The weights that ``styleaug-weights`` holds; their card lies beside them."""
 
 SIZE = 512
 """Length of an embedding."""
@@ -96,14 +97,14 @@ class StyleX(nn.Module):
     Frozen, but gradients pass to the images, so that it can be a loss.
 
     Args:
-        weights: "films", which ships with the package, or a file written by
+        weights: "films", which ``pip install 'styleaug[weights]'`` brings, or a file written by
             ``styleaug train stylex``.
         views: How many copies of an image are embedded and averaged: 1, the image itself; 2, and
             its mirror image; 8, and both turned by quarters. Processing has no direction, so that
             what copies differ by is error: 8 find a style more surely, at 8 times the cost.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If there is no such file, or ``styleaug-weights`` is not installed.
         ValueError: If there are no weights of this name, they do not fit, or ``views`` is none of
             these.
 
