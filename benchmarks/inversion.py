@@ -39,8 +39,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=Path, required=True, help="a subfolder per kind")
     parser.add_argument("--held-out", type=Path, required=True, help="the same kinds")
-    parser.add_argument("--each", type=int, default=500, help="crops of every kind to learn from")
-    parser.add_argument("--steps", type=int, default=4000, help="of learning")
+    parser.add_argument("--each", type=int, default=300, help="crops of every kind to learn from")
+    parser.add_argument("--steps", type=int, default=2000, help="of learning")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sheet", type=Path, help="where the picture is written to")
     parser.add_argument("--no-record", action="store_true")
@@ -66,18 +66,18 @@ def main() -> None:
 
 
 class Decoder(nn.Module):
-    """Paints ``(B, 3, SEEN, SEEN)`` from codes ``(B, K)``; 8 million parameters."""
+    """Paints ``(B, 3, SEEN, SEEN)`` from codes ``(B, K)``; 4 million parameters."""
 
     def __init__(self, codes: Tensor) -> None:
         super().__init__()
         self.register_buffer("mean", codes.mean(dim=0))
         self.register_buffer("std", codes.std(dim=0).clamp_min(1e-6))
         self.layers = nn.Sequential(
-            nn.Linear(codes.shape[1], 1024),
+            nn.Linear(codes.shape[1], 512),
             nn.ReLU(),
-            nn.Linear(1024, 1024),
+            nn.Linear(512, 512),
             nn.ReLU(),
-            nn.Linear(1024, 3 * SEEN * SEEN),
+            nn.Linear(512, 3 * SEEN * SEEN),
         )
 
     def forward(self, codes: Tensor) -> Tensor:
