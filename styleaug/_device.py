@@ -1,4 +1,4 @@
-"""Small lists of the host on the device of the images."""
+"""Copies small lists of numbers to the device of the images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 def upload(
     values: Sequence[float], device: str | torch.device, *, dtype: torch.dtype | None = None
 ) -> Tensor:
-    """Return numbers as a tensor on a device; the host does not wait for a GPU to take them.
+    """Return numbers as a tensor on a device; on a GPU the copy is asynchronous.
 
     Example:
         >>> upload([2, 0, 1], "cpu")

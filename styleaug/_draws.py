@@ -21,8 +21,8 @@ from torch import Tensor
 _GOLDEN = 0x9E3779B97F4A7C15
 _MASK = 0x7FFFFFFFFFFFFFFF
 _COUNTING = Lock()
-"""Held while draws are counted, so that threads never draw the same; of the module, as a counter
-that held it could not be pickled."""
+"""Held while draws are counted, so that two threads never draw the same numbers. It belongs to the
+module because a counter with a lock of its own could not be pickled."""
 
 
 class DrawCounter:
@@ -80,7 +80,7 @@ def id_keys(seed: int, ids: Sequence[int | str]) -> np.ndarray:
 
 
 def fold_in(keys: np.ndarray, stream: int) -> np.ndarray:
-    """Return other keys for every ``stream``; stream 0 keeps the keys."""
+    """Return keys that differ for every ``stream``; stream 0 keeps them as they are."""
     if stream == 0:
         return keys
     return _mix(keys ^ _mix(np.array([stream & _MASK], dtype=np.uint64))) & np.uint64(_MASK)

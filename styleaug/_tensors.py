@@ -102,7 +102,7 @@ def weights_digest(state: Mapping[str, Tensor]) -> str:
 
 
 def load_strictly(module: torch.nn.Module, state: Mapping[str, Tensor], *, origin: str) -> None:
-    """Load weights into a module, every key and shape fitting.
+    """Load weights into a module; every key and shape must match.
 
     Args:
         module: What to load into.
@@ -110,7 +110,8 @@ def load_strictly(module: torch.nn.Module, state: Mapping[str, Tensor], *, origi
         origin: Where they come from, for the message.
 
     Raises:
-        ValueError: If keys are missing or too many, or shapes differ; lists the first of each.
+        ValueError: If keys are missing or unexpected, or shapes differ; the message lists the first
+            few of each.
     """
     own = module.state_dict()
     missing = [name for name in own if name not in state]
@@ -133,7 +134,7 @@ def load_network(module: torch.nn.Module, state: Mapping[str, Tensor], *, origin
 
     Args:
         module: What to load into.
-        state: Tensors by name; numbers that are no floats stay what they are.
+        state: Tensors by name; tensors of integers or booleans keep their data type.
         origin: Where they come from, for the message.
 
     Raises:

@@ -1,6 +1,7 @@
 """The command line: arguments in, exit status out.
 
-What does the work, PyTorch first of all, is imported once a command runs, so that help is quick.
+PyTorch and everything else that does the work is imported only when a command runs, so that
+``--help`` is quick.
 """
 
 from __future__ import annotations
@@ -157,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _plain_warnings(console: Console) -> Iterator[None]:
-    """Show warnings as lines of text, without the places in the code that they come from."""
+    """Show warnings as one line of text, without the line of code that raised them."""
     from styleaug.commands.messages import complain
 
     def show(message: Warning | str, *_: object, **__: object) -> None:

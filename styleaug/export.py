@@ -1,7 +1,7 @@
 """One file to deploy: a stylizer as ONNX or as an exported program of PyTorch.
 
-It needs ``pip install 'styleaug[export]'``; what runs the file needs neither styleaug nor, for
-ONNX, PyTorch.
+Exporting needs ``pip install 'styleaug[export]'``. Running the exported file needs no styleaug, and
+ONNX files need no PyTorch either.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from styleaug.stylizers.base import Stylizer
 
 SUFFIXES = (".onnx", ".pt2")
 TOLERANCE = 1e-4
-"""How far the file's images may be from the stylizer's; it is checked before it is written."""
+"""Largest difference allowed between images of the exported program and of the stylizer; it is
+checked before the file is written."""
 
 _SIDE = 64
 _LARGEST_SIDE = 2**16
@@ -66,8 +67,8 @@ def export_stylizer(stylizer: Stylizer, bank: StyleBank, path: str | Path) -> tu
 
     Raises:
         ImportError: If the packages of ONNX are missing.
-        ValueError: If the bank is of another stylizer, the suffix is another, the stylizer does
-            not compute in float32, or cannot be a program of any batch and size.
+        ValueError: If the bank was encoded by another stylizer, the suffix is unknown, or the
+            stylizer does not compute in float32 or cannot be exported with free batch and size.
 
     Example:
         >>> import tempfile

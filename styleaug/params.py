@@ -23,8 +23,8 @@ class StyleParams:
         fingerprint: The source that the ids belong to.
 
     Raises:
-        ValueError: If the entries differ in number, or one of them is not what it should be: text
-            or numbers in the place of truth values, broken or negative ids, strengths out of range.
+        ValueError: If the fields differ in length, or hold invalid values: anything but booleans in
+            ``applied``, ids that are not whole numbers from 0 on, strengths outside [0, 1].
 
     Example:
         >>> params = StyleParams((True, False), (3, 0), (0.5, 1.0), "bank:0123")

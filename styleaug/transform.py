@@ -57,8 +57,8 @@ class StyleTransfer(DrawnTransform[StyleParams]):
     Works on batches and single images of any layout: tensors ``(B, C, H, W)`` and ``(C, H, W)``,
     arrays ``(H, W[, C])`` and ``(N, H, W, C)``, PIL images; 1, 3 or 4 channels; uint8, uint16 or
     floating point in [0, 1]; sides of 32 pixels or more, any for colour stylizers. Layout, data
-    type and device stay as they were, images that are not stylized keep every bit. What comes out
-    never shares memory with what went in, and carries no gradient. Use it before ``Normalize``.
+    type and device stay as they were, and images that are not stylized keep every bit. Results
+    never share memory with the input and carry no gradient. Use it before ``Normalize``.
 
     The stylizer is frozen, runs without gradients and is no submodule: nothing of it shows up in
     the ``parameters()`` or ``state_dict()`` of a model that holds the transform.
@@ -75,16 +75,16 @@ class StyleTransfer(DrawnTransform[StyleParams]):
             batch, which with "batch" pass their styles round (the protocol of Stylizing ViT).
         per_instance: Draw for every image; False draws once for the whole batch or clip.
         value_range: Black and white in the unit of the images, such as ``(0, 4095)`` for 12 bits in
-            16 or ``(-160, 240)`` for Hounsfield units, in any data type; what lies outside is left
-            as it is. It holds for ``styles``, too, unless they have 8 bits. None: [0, 1], or the
-            range of uint8 and uint16.
-        out_of_range: What to do with floats outside of [0, 1], as interpolation and noise leave
-            them: "raise", or "clamp", which stylizes them as 0 and 1.
-        check: Whether the values of float images are looked at (finite, in [0, 1]): one read-back
-            a call, for which the host waits on a GPU. False trusts them; wrong values give wrong
-            pictures then.
-        seed: Draw from a stream of its own instead of PyTorch's generator. Ranks and loader
-            workers get streams of their own.
+            16 or ``(-160, 240)`` for Hounsfield units, in any data type. Values outside of it are
+            left unchanged. It applies to ``styles`` as well, unless they have 8 bits. None: [0, 1],
+            or the full range of uint8 and uint16.
+        out_of_range: What to do with floats outside of [0, 1], which interpolation and noise
+            produce: "raise" an error, or "clamp" them to 0 and 1 before stylizing.
+        check: Whether to check that float images are finite and in [0, 1]. On a GPU this is the one
+            synchronisation of a call. False skips the check; invalid values then give wrong images
+            instead of an error.
+        seed: Draw from a random stream of its own instead of PyTorch's generator. Every rank and
+            loader worker gets a different stream.
         **how: How and where to stylize, the same for all adapters:
 
             * ``weights``: Weights of the stylizer, as in `create_stylizer`.
@@ -93,7 +93,7 @@ class StyleTransfer(DrawnTransform[StyleParams]):
             * ``max_batch``: Most images that go through the network at once.
             * ``preserve_color``: Give the result the colours of the content, so that only texture
               changes.
-            * ``mean``: Channel means of the training data, where the weights do not say.
+            * ``mean``: Channel means of the training data, where the weights do not name them.
             * ``std``: Channel standard deviations likewise.
             * ``options``: Further arguments of the stylizer.
 
@@ -161,7 +161,7 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         *,
         ids: Sequence[int | str] | None = None,
     ) -> StyleParams:
-        """Draw params for ``count`` images that are not at hand; arguments as in `forward`."""
+        """Draw params for ``count`` images without the images; arguments as in `forward`."""
         keys = self._keys(count, generator, ids)
         if not self.per_instance:
             keys = keys[:1].repeat(count)
@@ -188,7 +188,7 @@ class StyleTransfer(DrawnTransform[StyleParams]):
             params: What `make_params` returned, one entry per image.
 
         Returns:
-            What came in, stylized.
+            The stylized image: same kind, shape, data type and device as the input.
 
         Raises:
             ValueError: If the params belong to other styles or another number of images.
@@ -205,7 +205,7 @@ class StyleTransfer(DrawnTransform[StyleParams]):
     def stylize_grid(
         self, image: AnyImage | Images, ids: Sequence[int], alpha: float | Sequence[float] = 1.0
     ) -> Tensor:
-        """Return every image in every one of some styles of the bank; nothing is random here.
+        """Return every image in each of the given styles of the bank; nothing is random here.
 
         Args:
             image: A batch or an image; see the class.
@@ -238,16 +238,16 @@ class StyleTransfer(DrawnTransform[StyleParams]):
 
     @torch.no_grad()
     def show(self, image: AnyImage | Images, *, seed: int = 0, limit: int = 8) -> Image.Image:
-        """Return a contact sheet of what the transform does: look at it before you train.
+        """Return a contact sheet that shows what the transform does, to look at before training.
 
-        A row per image: content, style (where the styles come from the batch), result, half the
-        difference around mid-grey, and histograms of all three. Draws of ``show`` are its own:
-        those of a training run stay as they would have been.
+        Each row shows one image: content, style (if the styles come from the batch), result, half
+        the difference around mid-grey, and histograms. ``show`` has a random stream of its own, so
+        it does not change what a training run draws afterwards.
 
         Args:
             image: A batch or an image; see the class.
             seed: Seed of the draw.
-            limit: Most images that are shown.
+            limit: Largest number of images to show.
 
         Returns:
             A picture, which notebooks display.

@@ -1,1 +1,1 @@
-"""Style transfer in the manners of each host library; import the module of the host you use."""
+"""Style transfer for other libraries; import the module of the one you use."""

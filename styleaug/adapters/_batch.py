@@ -1,4 +1,4 @@
-"""Finding the images in a collated batch, and putting others in their place."""
+"""Find the images in a collated batch, and replace them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def find_image(batch: Any, getter: str | Callable[[Any], Tensor]) -> Tensor:
         getter: "default", or a function from the batch to its images.
 
     Raises:
-        ValueError: If there is nothing where the images should be, or it is no batch of images.
+        ValueError: If no batch of images is found there.
 
     Example:
         >>> find_image({"label": torch.ones(2), "image": torch.rand(2, 3, 32, 32)}, "default").shape

@@ -17,7 +17,7 @@ _LIMIT = 2**20
 
 
 def bank_to_text(bank: StyleBank) -> str:
-    """Return a bank of at most 1 MB as text; of a larger one, what to do instead.
+    """Return a bank of at most 1 MB as text; for a larger one, a text that says what to do instead.
 
     Example:
         >>> import torch
@@ -36,7 +36,7 @@ def bank_to_text(bank: StyleBank) -> str:
 
 
 def bank_from_text(styles: Any) -> Any:
-    """Return the bank that `bank_to_text` wrote; anything else as it is.
+    """Return the bank that `bank_to_text` wrote; other values are returned unchanged.
 
     Raises:
         ValueError: If the bank was too large to be written.

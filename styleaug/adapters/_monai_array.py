@@ -36,7 +36,7 @@ _VOLUME_FILES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".dcm", ".mgz")
 
 
 class VolumeOptions(StylizerOptions, total=False):
-    """What the transforms of MONAI share: how to stylize, and how to understand an image."""
+    """Arguments that all transforms of MONAI share: how to stylize, and how to read an image."""
 
     channel_mode: ChannelMode
     a_min: float | None
@@ -49,12 +49,12 @@ class VolumeOptions(StylizerOptions, total=False):
 class StyleTransfer(InvertibleTransform):
     """Repaint a channel-first image or volume in one given style; nothing is random.
 
-    ``(C, H, W)`` or ``(C, H, W, D)``; arrays, tensors and ``MetaTensor``, whose meta data, affine
-    and applied operations stay. A volume has one style; where the stylizer is pointwise, its
-    statistics are those of the whole volume, so slices do not flicker.
+    Takes ``(C, H, W)`` or ``(C, H, W, D)``: arrays, tensors and ``MetaTensor``, which keeps its
+    meta data, affine and applied operations. A volume gets one style. If the stylizer is pointwise,
+    it uses the statistics of the whole volume, so slices do not flicker.
 
-    The inverse is the identity: positions do not change. So ``Invertd``, ``Compose.inverse`` and
-    ``TestTimeAugmentation`` work.
+    Positions do not change, so the inverse is the identity, and ``Invertd``, ``Compose.inverse``
+    and ``TestTimeAugmentation`` work.
 
     Args:
         stylizer: A name of `list_stylizers`; None takes that of the bank, or "micro".
@@ -76,10 +76,11 @@ class StyleTransfer(InvertibleTransform):
               "raise", or "clamp".
 
     Raises:
-        TypeError: If there is an argument that MONAI does not have: ``seed``, ``portion`` and
-            ``per_instance`` are of batches, ``value_range`` is ``a_min`` and ``a_max``.
-        ValueError: If an argument is out of range, there is no style of that number, or the image
-            does not fit.
+        TypeError: If an argument is given that makes no sense here: ``seed``, ``portion`` and
+            ``per_instance`` belong to batches; instead of ``value_range`` use ``a_min`` and
+            ``a_max``.
+        ValueError: If an argument is out of range, the bank has no style of that number, or the
+            image does not fit.
 
     Example:
         >>> import torch
@@ -130,20 +131,20 @@ class StyleTransfer(InvertibleTransform):
         return self.push_transform(out) if get_track_meta() else out  # type: ignore[no-untyped-call]
 
     def stylize(self, img: Any, params: StyleParams) -> Any:
-        """Return an image as one draw says, without writing down that it was transformed."""
+        """Return an image stylized by given params, without recording the operation."""
         check_worker(self.core.device)
         images = as_volume(convert_to_tensor(img, track_meta=False), self.layout)
         out = self.core.apply_transform(images, params.repeat(len(images)))
         return convert_to_dst_type(out, dst=img)[0]
 
     def inverse(self, data: Any) -> Any:
-        """Return the data: no position has changed."""
+        """Return the data unchanged: no position has moved."""
         self.pop_transform(data)
         return data
 
 
 class RandStyleTransfer(RandomizableTransform, InvertibleTransform):
-    """Repaint a channel-first image or volume in a style that is drawn for it.
+    """Repaint a channel-first image or volume in a randomly drawn style.
 
     Args:
         stylizer: As in `StyleTransfer`.
@@ -189,7 +190,7 @@ class RandStyleTransfer(RandomizableTransform, InvertibleTransform):
         self.params = draw_from(self.transform.core, seed) if self._do_transform else None
 
     def __call__(self, img: Any, randomize: bool = True) -> Any:
-        """Return the image, stylized if it is drawn so."""
+        """Return the image, stylized with probability ``prob``."""
         check_worker(self.transform.core.device)
         if randomize:
             self.randomize()
@@ -199,7 +200,7 @@ class RandStyleTransfer(RandomizableTransform, InvertibleTransform):
         return self.push_transform(out) if get_track_meta() else out  # type: ignore[no-untyped-call]
 
     def inverse(self, data: Any) -> Any:
-        """Return the data: no position has changed."""
+        """Return the data unchanged: no position has moved."""
         self.pop_transform(data)
         return data
 

@@ -1,4 +1,4 @@
-"""One integer per call from the host, and loader workers that do not repeat each other."""
+"""Draws from one integer of the host per call, and different draws in every loader worker."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _PROBABILITY = {"albumentations": "p", "monai": "prob"}
 
 
 def draw_from(core: StyleTransfer, integer: int, count: int = 1) -> StyleParams:
-    """Return the params that an integer of the host stands for; one draw for ``count`` images.
+    """Return the params that an integer drawn by the host stands for: one draw, ``count`` images.
 
-    Every adapter draws through here, so that equal integers give equal images in all of them.
+    All adapters draw through this function, so the same integer gives the same images in each.
     """
     return core.draw_params(1, torch.Generator().manual_seed(integer)).repeat(count)
 
@@ -43,7 +43,7 @@ def check_worker(device: torch.device | None) -> None:
 
 
 def refuse_arguments_of_batches(host: str, names: Iterable[str], seeding: str) -> None:
-    """Raise ``TypeError`` for arguments of the core that mean nothing to a pipeline of samples.
+    """Raise ``TypeError`` for arguments of the core that make no sense for single samples.
 
     Args:
         host: Name of the host library.
@@ -81,13 +81,13 @@ def check_channel_mode(mode: ChannelMode, core: StyleTransfer) -> ChannelMode:
 
 
 class WorkerStream:
-    """Notices when a transform wakes up in another process, worker or epoch than before."""
+    """Notices that a transform now runs in another process, loader worker or epoch."""
 
     def __init__(self) -> None:
         self._seen = 0
 
     def moved_to(self) -> int:
-        """Return the number of a stream that is new here, or 0 if nothing has changed."""
+        """Return the number of the new random stream, or 0 if nothing has changed."""
         stream = process_stream()
         if stream in (0, self._seen):
             return 0

@@ -54,17 +54,19 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
 
     Arrays ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or ``(H, W, 4)``, uint8 or float32 in [0, 1];
     any number of channels with ``channel_mode="each"``.
-    All images of one call share the draw: additional targets, ``images`` ``(N, H, W, C)``, which
-    go through as one batch, and ``volume`` ``(D, H, W, C)``, whose statistics are those of the
-    whole volume where the stylizer is pointwise. Place it before ``A.Normalize``.
+    All images of one call share one draw: additional targets, ``images`` ``(N, H, W, C)``, which
+    are stylized as one batch, and ``volume`` ``(D, H, W, C)``, for which a pointwise stylizer uses
+    the statistics of the whole volume. Place it before ``A.Normalize``.
 
-    The host draws one integer per call. Loader workers, epochs and ranks draw apart, which the
-    host does not see to; a run repeats under ``torch.manual_seed`` and the seed of ``Compose``.
+    Albumentations draws one integer per call. Loader workers, epochs and ranks draw differently,
+    which Albumentations itself does not ensure. A run is reproducible with ``torch.manual_seed``
+    and the seed of ``Compose``.
 
     Args:
         stylizer: A name of `list_stylizers`; None takes that of the bank, or "micro".
         styles: A folder, a list of files, the path of a saved bank, a bank, or arrays. Arrays
-            are encoded and let go; the pipeline is serialised with up to 1 MB of encoded styles.
+            are encoded once and not kept; up to 1 MB of encoded styles is serialised with the
+            pipeline.
         weights: Weights of the stylizer.
         alpha: Stylization strength, one number or a range: 0 keeps the content, 1 is full style.
         device: Where to stylize; None is the CPU.
@@ -78,8 +80,8 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
             ``(H, W, C)``, or a batch ``(N, H, W, C)`` or sequence of arrays, of which one is drawn.
         channel_mode: "rgb": 1, 3 or 4 channels, stylized together. "each": every channel is a
             grey image of its own. "joint": grey channels that share their statistics.
-        value_range: Black and white in the unit of the images, such as ``(0, 4095)``, for styles,
-            too, unless they have 8 bits. What lies outside is left as it is.
+        value_range: Black and white in the unit of the images, such as ``(0, 4095)``. Values
+            outside of it are left unchanged. It applies to styles as well, unless they have 8 bits.
         out_of_range: What to do with floats outside of [0, 1]: "raise", or "clamp".
         p: Probability of the call.
 
@@ -87,8 +89,8 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
         image, images, volume, volumes
 
     Raises:
-        TypeError: If ``seed``, ``portion`` or ``per_instance`` are given, which the host does not
-            have: ``A.Compose`` takes the seed.
+        TypeError: If ``seed``, ``portion`` or ``per_instance`` is given: ``A.Compose`` takes the
+            seed, the others belong to batches.
         ValueError: If an argument is out of range, or ``styles`` is "batch".
 
     Example:
@@ -118,7 +120,7 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
         out_of_range: str
 
     def __new__(cls, *_: Any, **given: Any) -> Self:
-        """Refuse arguments of the core that the host would drop with a warning."""
+        """Refuse arguments that Albumentations would ignore with a warning."""
         refuse_arguments_of_batches("albumentations", given, "A.Compose(..., seed=)")
         made: Self = super().__new__(cls)
         return made
@@ -177,7 +179,7 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
         self._available_keys.add(metadata_key)
 
     def __call__(self, *args: Any, force_apply: bool = False, **kwargs: Any) -> Any:
-        """Apply the transform, after a look at which worker and epoch this is."""
+        """Apply the transform, seeded for the current loader worker and epoch."""
         check_worker(self._core.device)
         stream = self._stream.moved_to()
         if stream:
@@ -193,7 +195,7 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
     def get_params_dependent_on_data(
         self, params: dict[str, Any], data: dict[str, Any]
     ) -> dict[str, Any]:
-        """Draw one integer, and the number of a reference where the call brings some."""
+        """Draw one integer, and which reference to use if the call brings any."""
         references = _as_list(data.get(self.metadata_key))
         count = 0 if references is None else len(references)
         if references is not None and count == 0:
@@ -223,7 +225,7 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
         return out[0].permute(3, 1, 2, 0).numpy().reshape(np.shape(volume))
 
     def get_transform_init_args(self) -> dict[str, Any]:
-        """Return the arguments for serialisation; styles that are images as the text of a bank."""
+        """Return the arguments for serialisation; style images are given as the text of a bank."""
         state: dict[str, Any] = super().get_transform_init_args()
         if not _is_json(self.styles) and isinstance(self._core.source, StyleBank):
             state["styles"] = bank_to_text(self._core.source)

@@ -1,4 +1,4 @@
-"""StyleLoader: stylize batches on the device, while the model works on the one before."""
+"""StyleLoader: stylize the next batch on the device while the model works on the current one."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from styleaug.transform import StyleTransfer
 class StyleLoader:
     """Wrap a loader: its workers decode, the device stylizes whole batches.
 
-    Every tensor of a batch is moved to the device and the images are stylized there. On CUDA both
-    happen on a side stream, one batch ahead of the one that is handed out.
+    Every tensor of a batch is moved to the device, and the images are stylized there. On CUDA both
+    happen on a side stream, one batch ahead of the batch that is returned.
 
     Args:
         loader: Any iterable of batches, usually a ``DataLoader`` with ``pin_memory=True``.
         transform: The `StyleTransfer` to apply.
-        device: Where to.
+        device: Device that batches are moved to.
         image_getter: "default" or a function from the batch to its images, as in `StyleMix`.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Style transfer for ``torchvision.transforms.v2``: in a pipeline, after the loader, around it."""
+"""Style transfer for ``torchvision.transforms.v2``: in a pipeline, on batches, around a loader."""
 
 from __future__ import annotations
 
@@ -39,8 +39,9 @@ class StyleTransfer(v2.Transform):  # type: ignore[misc]
     """Repaint the images of a sample; masks, boxes, key points and labels stay as they are.
 
     Takes what every v2 transform takes: PIL images, ``tv_tensors``, plain tensors ``(..., C, H,
-    W)``, nested in any structure; uint8 or float in [0, 1]. Images of one sample share the draw,
-    images of a batch draw their own, a video draws once. Place it before ``v2.Normalize``.
+    W)``, nested in any structure; uint8 or float in [0, 1]. The images of one sample share one
+    draw, each image of a batch gets its own, and a video gets one. Place it before
+    ``v2.Normalize``.
 
     Args:
         stylizer: A name of `list_stylizers`, or a `Stylizer`; None takes that of the bank, or
@@ -52,8 +53,9 @@ class StyleTransfer(v2.Transform):  # type: ignore[misc]
         portion: Instead of ``p``, the exact share of a batch that is stylized; single samples
             are refused.
         per_instance: Draw for every image of a batch; False draws once.
-        value_range: Black and white in the unit of the images, such as ``(0, 4095)``, for
-            ``styles``, too, unless they have 8 bits. What lies outside is left as it is.
+        value_range: Black and white in the unit of the images, such as ``(0, 4095)``. Values
+            outside of it are left unchanged. It applies to ``styles`` as well, unless they have 8
+            bits.
         out_of_range: What to do with floats outside of [0, 1]: "raise", or "clamp".
         seed: Draw from a stream of its own; None draws from PyTorch's generator.
         channel_mode: "rgb": 1, 3 or 4 channels as in `styleaug.StyleTransfer`. "each": every
@@ -63,8 +65,8 @@ class StyleTransfer(v2.Transform):  # type: ignore[misc]
             ``std`` and ``options`` as in `styleaug.StyleTransfer`.
 
     Raises:
-        ValueError: If an argument is out of range, or a single sample comes where ``styles`` or
-            ``portion`` need a batch.
+        ValueError: If an argument is out of range, or a single sample is given although ``styles``
+            or ``portion`` need a batch.
 
     Example:
         >>> import torch
@@ -110,7 +112,7 @@ class StyleTransfer(v2.Transform):  # type: ignore[misc]
         self.channel_mode = check_channel_mode(channel_mode, self._core)
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, StyleParams]:
-        """Draw once for the call: a row per image of the largest batch among the inputs."""
+        """Draw once per call: one row for each image of the largest batch among the inputs."""
         if flat_inputs and not any(_is_batch(item) for item in flat_inputs):
             self._check_sample()
         counts = [_image_count(item) for item in flat_inputs]
@@ -179,8 +181,8 @@ class StyleTransfer(v2.Transform):  # type: ignore[misc]
 class StyleMix(v2.Transform):  # type: ignore[misc]
     """Repaint the images of a collated batch, after the loader or in ``collate_fn``.
 
-    Unlike the other transforms of v2 it never guesses among plain tensors: after collation a mask
-    or a label is a plain tensor too.
+    Transforms of v2 take the first plain tensor for the image. This one does not guess, because
+    after collation masks and labels are plain tensors as well.
 
     Args:
         transform: The `styleaug.StyleTransfer` to apply; every image draws its own style.
@@ -189,8 +191,7 @@ class StyleMix(v2.Transform):  # type: ignore[misc]
             the batch to its images.
 
     Raises:
-        ValueError: If no image is found where ``image_getter`` looks, or what is there is no
-            batch of images.
+        ValueError: If ``image_getter`` does not find a batch of images.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""The arguments of every command. What does the work is not imported, so that help is quick."""
+"""The arguments of all commands. No heavy module is imported here, so that help is quick."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def add_stylizer_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_slices_argument(parser: argparse.ArgumentParser) -> None:
-    """Declare what of a volume is a style."""
+    """Declare which slices of a volume become styles."""
     parser.add_argument(
         "--slices",
         metavar="N",
@@ -187,7 +187,7 @@ def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of ``styleaug train``; what is not given keeps its default."""
+    """Declare the arguments of ``styleaug train``; those not given keep their defaults."""
     add = parser.add_argument
     add("recipe", metavar="RECIPE", help="what to train, such as micro")
     add(

@@ -1,4 +1,4 @@
-"""``styleaug export``: one file to deploy."""
+"""``styleaug export``: a stylizer as one file for deployment."""
 
 from __future__ import annotations
 

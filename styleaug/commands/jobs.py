@@ -1,4 +1,4 @@
-"""The files of a run: what is read, what is written, and all that can be refused beforehand."""
+"""The files of a run: what is read and written, and all checks before anything is written."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Job:
 
     Attributes:
         files: The files to read.
-        name: The first of their names relative to the output folder; also the id that the style
-            is drawn by.
-        views: The files to write, one for each that is read: once, or once per style.
+        name: Name of the first file relative to the output folder; also the id for drawing the
+            style.
+        views: The files to write, one for each file that is read: once, or once per style.
     """
 
     files: tuple[Path, ...]
@@ -67,7 +67,7 @@ def check_targets(
 
     Args:
         jobs: What this process would do.
-        inputs: All files that are read, by any process and in any role.
+        inputs: All files that any process reads, whatever for.
         overwrite: Whether existing outputs are replaced.
         skip_existing: Whether jobs whose outputs exist are left out.
 
@@ -89,7 +89,7 @@ def check_targets(
 
 
 def check_no_input(targets: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Raise ``ValueError`` if a file that will be written is one that is read, in any role."""
+    """Raise ``ValueError`` if a file to be written is also read, whatever for."""
     read = {path.resolve() for path in inputs}
     for target in targets:
         if target.resolve() in read:
@@ -99,7 +99,7 @@ def check_no_input(targets: Iterable[Path], inputs: Iterable[Path]) -> None:
 
 
 def check_output(name: str, path: str | None) -> None:
-    """Raise ``ValueError`` if the path of an output is empty, as an unset variable leaves it."""
+    """Raise ``ValueError`` if the path of an output is empty, for example an unset variable."""
     if path is not None and not path.strip():
         raise ValueError(f"{name} must name a file or folder, got {path!r}.")
 

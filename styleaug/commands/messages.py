@@ -1,4 +1,4 @@
-"""What commands say: text as it is, in which a bracket is a bracket (Rich reads it as markup)."""
+"""Messages of commands. Brackets are printed as they are; Rich would read them as markup."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What arguments stand for: ranges, windows, devices; and the progress bar of all commands."""
+"""Parsing of arguments (ranges, windows, devices), and the progress bar of all commands."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from styleaug.styles.volumes import Slices
 
 
 def parse_window(bits: int | None, window: str | None) -> AnyWindow:
-    """Return black and white of 16-bit files, as ``--bits`` or ``--window`` says.
+    """Return black and white of 16-bit files from ``--bits`` or ``--window``.
 
     Raises:
-        ValueError: If both are given, or one is not what it should be.
+        ValueError: If both are given, or one is invalid.
 
     Example:
         >>> parse_window(12, None), parse_window(None, "100:3000")
@@ -40,7 +40,7 @@ def parse_window(bits: int | None, window: str | None) -> AnyWindow:
 
 
 def parse_slices(text: str | None) -> Slices:
-    """Return how many slices of a volume are styles, as ``--slices`` says.
+    """Return the value of ``--slices``: how many slices of a volume become styles.
 
     Raises:
         ValueError: If it is neither a number nor "all".
@@ -57,7 +57,7 @@ def parse_slices(text: str | None) -> Slices:
 
 
 def parse_alpha(text: str) -> tuple[float, float]:
-    """Return the range that ``0.7`` or ``0.3:1.0`` stands for.
+    """Return the range of ``alpha`` from a text such as ``0.7`` or ``0.3:1.0``.
 
     Raises:
         ValueError: If the text is neither.
@@ -74,7 +74,7 @@ def parse_alpha(text: str) -> tuple[float, float]:
 
 
 def pick_device(name: str) -> str:
-    """Return the device that a name stands for; "auto" is CUDA where there is one.
+    """Return the device of a name; "auto" is CUDA if it is available.
 
     Raises:
         ValueError: If the device does not exist.

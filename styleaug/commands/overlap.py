@@ -1,4 +1,4 @@
-"""Files are read ahead and written behind by threads while the stylizer works."""
+"""Threads that read files ahead and write results while the stylizer works."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 @contextmanager
 def threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Give a pool of threads; what has not begun when an error comes is left undone."""
+    """Yield a pool of threads; after an error, tasks that have not begun are cancelled."""
     pool = ThreadPoolExecutor(count)
     try:
         yield pool
@@ -29,7 +29,7 @@ def read_ahead(
     items: Iterable[Item],
     ahead: int,
 ) -> Iterator[tuple[Item, Future[Result]]]:
-    """Return all items in order with what was read of them, at most ``ahead`` in advance."""
+    """Yield all items in order with their loaded contents, loading at most ``ahead`` in advance."""
     left = iter(items)
     begun = deque((item, pool.submit(read, item)) for item in islice(left, ahead))
     while begun:
@@ -39,11 +39,11 @@ def read_ahead(
 
 
 class WriteBehind:
-    """Hands writes to threads, and waits where too many are on their way.
+    """Passes writes to threads, and waits if too many are pending.
 
     Args:
         pool: The threads.
-        most: How many may be waiting or being written.
+        most: Largest number of pending writes.
     """
 
     def __init__(self, pool: ThreadPoolExecutor, most: int) -> None:
@@ -51,11 +51,11 @@ class WriteBehind:
         self.begun: deque[Future[Any]] = deque()
 
     def submit(self, write: Callable[..., object], *arguments: Any) -> None:
-        """Begin to write; raises what a write before this one raised."""
+        """Start a write; raises the error of an earlier write, if any."""
         self.begun.append(self.pool.submit(write, *arguments))
         self.finish(self.most)
 
     def finish(self, left: int = 0) -> None:
-        """Wait until so many are left; raises what one of them raised."""
+        """Wait until at most ``left`` writes are pending; raises the error of a write, if any."""
         while len(self.begun) > left:
             self.begun.popleft().result()

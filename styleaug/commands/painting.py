@@ -1,4 +1,4 @@
-"""Reading, stylizing and writing image files; broken ones are named and left out."""
+"""Read, stylize and write image files; unreadable ones are named and skipped."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from styleaug.stylizers.base import Stylizer
 from styleaug.transform import StyleTransfer
 
 UNREADABLE = (OSError, ValueError, TypeError)
-"""What is wrong with a file that is named and left out."""
+"""Errors after which a file is named and skipped."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Reading:
 
     Attributes:
         size: Longest side that images are resized to; None keeps their size.
-        window: Black and white of images of more than 8 bits, as in `open_image`.
-        stylizer: Whose least side they must have.
+        window: Black and white of images with more than 8 bits, as in `open_image`.
+        stylizer: The stylizer, whose smallest side images must have.
     """
 
     size: int | None = None
@@ -52,8 +52,8 @@ class Painter:
     """Stylizes jobs batch by batch and remembers what could not be read.
 
     Args:
-        transform: What stylizes; its styles are a bank.
-        console: Where broken files are named, and what cannot be kept of the others.
+        transform: The transform; its styles are a bank.
+        console: Where unreadable files are named, and metadata that cannot be kept.
         reading: How contents are read.
         workers: Threads that read and write while the stylizer works.
     """
@@ -67,12 +67,12 @@ class Painter:
         self._said: set[str] = set()
 
     def paint(self, jobs: Sequence[Job], batch_size: int, advance: Callable[[int], object]) -> None:
-        """Write the outputs of all jobs; images of equal size that follow each other go together.
+        """Write the outputs of all jobs; consecutive images of equal size form batches.
 
         Args:
-            jobs: What to do.
-            batch_size: Most images that go through at once.
-            advance: Called with the number of contents that were dealt with.
+            jobs: The jobs.
+            batch_size: Largest number of images in a batch.
+            advance: Called with the number of finished contents.
         """
         # of series and NIfTI, which are large, one is read while one is painted
         large = any(len(job.files) > 1 or is_nifti(job.files[0]) for job in jobs)
@@ -129,7 +129,7 @@ class Painter:
 
 
 def _description(transform: StyleTransfer, alpha: float, opened: Opened) -> str:
-    """Return what was done, for files that have a place for it; no name of a file is in it."""
+    """Return a description of what was done, without file names, for formats that store it."""
     name = transform.stylizer_on(transform.device or "cpu").name
     window = "all values" if opened.window is None else "values from {:g} to {:g}"
     return f"style transfer by {name}, alpha {alpha:.3g}, of " + window.format(
@@ -142,8 +142,9 @@ def open_files(files: Sequence[Path], reading: Reading) -> Opened:
 
     Raises:
         OSError: If it cannot be read.
-        TypeError: If it holds another kind of numbers.
-        ValueError: If it is of another kind or too small, or a scan is to be resized.
+        TypeError: If its data type is not supported.
+        ValueError: If its format is not supported, it is too small, or it is a scan that would be
+            resized.
     """
     size = reading.size
     prepare = None if size is None else partial(_resized, size=size)
@@ -159,7 +160,7 @@ def open_files(files: Sequence[Path], reading: Reading) -> Opened:
 
 
 def load(files: Path | Sequence[Path], console: Console, reading: Reading) -> Opened | None:
-    """Return what can be stylized, or name on the console what is wrong with it."""
+    """Return the loaded images, or print what is wrong with the file."""
     paths = (files,) if isinstance(files, Path) else files
     try:
         return open_files(paths, reading)
@@ -169,7 +170,7 @@ def load(files: Path | Sequence[Path], console: Console, reading: Reading) -> Op
 
 
 def name_others(console: Console, paths: Sequence[str]) -> None:
-    """Name the image files in folders that are passed over."""
+    """Print the names of image files in folders that are skipped."""
     if others := other_images(paths):
         complain(console, f"passed over {names_of(others)}")
 
@@ -183,7 +184,7 @@ def encode_styles(
     slices: Slices = None,
     seed: int = 0,
 ) -> tuple[StyleBank, list[Path]]:
-    """Return the bank of the style files that can be read, and those that cannot.
+    """Return the bank of all readable style files, and the list of the others.
 
     Volumes are styles as in `StyleBank.from_files`.
 

@@ -1,4 +1,4 @@
-"""What is measured of a stylized image. One table that can be read."""
+"""The table of measures of a stylized image."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Measure:
     """One column of the report.
 
     Attributes:
-        summary: What it says, in a few words.
+        summary: What it measures, in a few words.
         better: "high" or "low".
         against: What the stylized image is compared with.
         build: Returns the metric for a stylizer and files of weights by backbone.
-        needs_stylizer: Whether the stylizer runs again, so that files that were stylized elsewhere
-            cannot have it.
+        needs_stylizer: Whether it runs the stylizer again; such a measure is not available for
+            files that were stylized elsewhere.
     """
 
     summary: str
@@ -97,7 +97,7 @@ MEASURES: dict[str, Measure] = {
         lambda s, f: StyleDistance(StyleX(f.get("stylex", "films"))),
     ),
 }
-"""Those of "lpips", "content" and "style" look through downloaded backbones."""
+""""lpips", "content" and "style" use downloaded backbones."""
 
 DEFAULT = ("ssim", "psnr", "edges", "color", "restored", "drift")
 
@@ -109,7 +109,7 @@ def build_measures(
 
     Args:
         names: Keys of `MEASURES`.
-        stylizer: What made the images; None if it is not at hand.
+        stylizer: The stylizer of the images; None if it is not available.
         files: Weights by backbone; others are downloaded.
 
     Raises:

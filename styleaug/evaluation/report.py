@@ -24,7 +24,7 @@ def write_report(
     """Return the page.
 
     Args:
-        title: Its heading.
+        title: Heading of the page.
         table: Summaries by stylizer and measure.
         scores: Scores by stylizer, pair and measure.
         sheet: Contact sheet.
@@ -50,7 +50,7 @@ def write_report(
 
 
 def means(table: Table) -> str:
-    """Return the table of means; the best of every column stands out."""
+    """Return the table of means; the best one of every column is highlighted."""
     names = list(next(iter(table.values())))
     head = "".join(
         f'<th title="{escape(MEASURES[name].summary)}">{escape(name)} '
@@ -72,7 +72,7 @@ def means(table: Table) -> str:
 
 
 def best_stylizer(table: Table, name: str) -> str:
-    """Return who has the best mean of a measure."""
+    """Return the name of the stylizer with the best mean of a measure."""
     sign = -1.0 if MEASURES[name].better == "high" else 1.0
     able = [stylizer for stylizer, columns in table.items() if name in columns]
     return min(able, key=lambda stylizer: sign * table[stylizer][name]["mean"])

@@ -1,4 +1,4 @@
-"""Scores of pairs of files, kept as they come so that a run can go on where it stopped."""
+"""Scores of pairs of files, saved one by one so that an interrupted run can continue."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Pair:
 
 
 class Scores:
-    """A file of scores: one JSON object per line, each under a key of what it was made from.
+    """A file of scores: one JSON object per line, with a key that identifies its inputs.
 
     Args:
-        path: The file; it is made when the first score comes.
+        path: The file; it is created with the first score.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,7 +56,7 @@ class Scores:
         return self._known.get(key)
 
     def add(self, key: str, scores: dict[str, float]) -> None:
-        """Keep scores, on disk at once."""
+        """Save scores to disk immediately."""
         self._known[key] = scores
         line = json.dumps({"key": key, "scores": scores}) + "\n"
         with self.path.open("a", encoding="utf-8") as file:
@@ -65,7 +65,7 @@ class Scores:
 
 
 def _parsed(line: str) -> tuple[str, dict[str, float]] | None:
-    """Return key and scores of a line, or None if the run stopped within it."""
+    """Return key and scores of a line, or None if the line is incomplete."""
     try:
         record = json.loads(line)
         return record["key"], record["scores"]
@@ -74,7 +74,7 @@ def _parsed(line: str) -> tuple[str, dict[str, float]] | None:
 
 
 def pair_files(contents: Sequence[str], styles: Sequence[str], seed: int) -> list[Pair]:
-    """Return every content with one style, drawn by the content's name and the seed.
+    """Return every content with one style, drawn from the name of the content and the seed.
 
     Args:
         contents: Files, folders or patterns.
@@ -110,10 +110,10 @@ def score_stylizer(
         pairs: What to score.
         metrics: Metrics by name.
         paint: Returns the stylized image of a pair, its content and its style.
-        scores: Where scores are kept, and found again.
-        identity: What made the images; part of the key.
-        size: Longest side that images are brought to.
-        on_error: Told of pairs that cannot be read.
+        scores: Where scores are saved and looked up.
+        identity: Identifies what made the images; part of the key.
+        size: Longest side that images are resized to.
+        on_error: Called for pairs that cannot be read.
         advance: Called after every pair.
     """
     found = {}
@@ -148,7 +148,7 @@ def stylizer_paint(stylizer: Stylizer) -> Callable[[Pair, Tensor, Tensor], Tenso
 
 
 def folder_paint(folder: Path, size: int) -> Callable[[Pair, Tensor, Tensor], Tensor]:
-    """Return a function that reads what was stylized elsewhere, under the content's name."""
+    """Return a function that reads images stylized elsewhere, by the name of the content."""
 
     def paint(pair: Pair, content: Tensor, style: Tensor) -> Tensor:
         path = folder / pair.name
@@ -168,9 +168,9 @@ def folder_paint(folder: Path, size: int) -> Callable[[Pair, Tensor, Tensor], Te
 
 
 def read_sized(path: Path, size: int) -> Tensor:
-    """Return an image ``(1, 3, H, W)`` whose longest side has at most so many pixels.
+    """Read an image ``(1, 3, H, W)``, resized so that its longest side has at most ``size`` pixels.
 
-    Of a volume it is the middle slice.
+    For a volume it is the middle slice.
     """
     image = to_content(open_image(path).images.middle().batch)
     check_sides("image", image, 32)

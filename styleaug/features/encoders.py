@@ -18,14 +18,14 @@ OWN_VGG = "vgg19-normalised"
 
 
 class VGGNormalised(nn.Sequential):
-    """VGG-19 of AdaIN, with its published key numbers, up to the deepest map that is asked for.
+    """The VGG-19 of AdaIN, with the keys of its published file, up to the deepest requested map.
 
     A 1 x 1 convolution maps colours to what the filters expect; every other convolution reflects
     at the borders, and pooling rounds up.
 
     Args:
         layers: Names of the maps, ``relu1_1`` ... ``relu5_4`` and ``pool1`` ... ``pool4``, in the
-            order they come back.
+            order in which they are returned.
 
     Raises:
         ValueError: If a name is unknown.
@@ -62,7 +62,7 @@ class VGGNormalised(nn.Sequential):
 
 
 def load_own_vgg(encoder: nn.Module, file: str | Path) -> None:
-    """Load a `VGGNormalised` from ``vgg_normalised.pth``, whose deeper layers may be left over."""
+    """Load a `VGGNormalised` from ``vgg_normalised.pth``; deeper layers of the file are ignored."""
     state = read_state_dict(file)
     own = {key: state[key] for key in encoder.state_dict() if key in state}
     load_strictly(encoder, own, origin=str(file))

@@ -1,4 +1,4 @@
-"""Frozen feature maps of the usual backbones, by the names that papers use."""
+"""Frozen feature maps of common backbones, with the layer names that papers use."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class FeatureExtractor(nn.Module):
             ``denseblock1`` ... ``denseblock4``. EfficientNet: ``features0`` ... ``features8``.
             AlexNet: ``relu1`` ... ``relu5``.
         weights: "default" (torchvision's ImageNet weights, downloaded once), a file with
-            torchvision's names, or None for random weights. A file may stop after the deepest
-            layer that is asked for.
-        normalize: Whether images in [0, 1] are brought to ImageNet's mean and deviation first.
-        scale: Numbers that the maps are divided by, one per layer: losses whose weights assume
-            maps of about unit size need it with weights of another scale.
+            torchvision's names, or None for random weights. A file may end after the deepest
+            requested layer.
+        normalize: Whether to normalise images in [0, 1] by ImageNet's mean and standard deviation.
+        scale: Divisors of the maps, one per layer, for losses whose weights assume maps of about
+            unit size.
 
     Raises:
-        ImportError: When this module is imported where torchvision is missing or does not fit.
+        ImportError: On import of this module, if torchvision is missing or cannot be imported.
         ValueError: If a name is unknown or the weights do not fit.
 
     Example:

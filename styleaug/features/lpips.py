@@ -1,4 +1,4 @@
-"""LPIPS: distances of maps, weighted by what people find different."""
+"""LPIPS: distances of feature maps, weighted to agree with human judgements."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FILES = {"vgg16": "vgg.pth", "alexnet": "alex.pth"}
 
 
 def lpips_heads(backbone: str = "vgg16") -> list[Tensor]:
-    """Return the published weights of the channels of every map, which torchmetrics brings along.
+    """Return the published weights of the channels of every map, which torchmetrics ships.
 
     Args:
         backbone: "vgg16" or "alexnet".

@@ -1,4 +1,4 @@
-"""Transports of colours, and blends."""
+"""Colour transfer between images, and blending."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def blend(content: Tensor, stylized: Tensor, alpha: Tensor) -> Tensor:
 def mean_covariance(image: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean colour and the biased colour covariance of each image.
 
-    From plain sums, like `channel_moments`.
+    Computed from plain sums, like `channel_moments`.
 
     Args:
         image: float ``(B, C, H, W)``.
@@ -49,7 +49,7 @@ def mean_covariance(image: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def monge_kantorovich(content_cov: Tensor, style_cov: Tensor, *, eps: float = 1e-6) -> Tensor:
-    """Return the linear map of least displacement that turns one covariance into another.
+    """Return the linear map that turns one covariance into another and moves colours least.
 
     Args:
         content_cov: ``(B, C, C)``, symmetric and positive semi-definite.

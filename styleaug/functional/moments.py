@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 MIN_STD = 1.0 / 255.0
-"""Smallest standard deviation that is divided by: one 8-bit level, below which nothing is seen."""
+"""Smallest standard deviation used as a divisor: one 8-bit level, the smallest visible
+difference."""
 
 
 def channel_mean_std(
@@ -50,8 +51,9 @@ def channel_mean_std(
 def channel_moments(image: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean and biased standard deviation of each channel from two plain sums.
 
-    The same numbers as `channel_mean_std` to about 1e-5 for images in [0, 1], in the time of two
-    memory passes; use that one for features, whose mean can dwarf their spread.
+    For images in [0, 1] the result agrees with `channel_mean_std` to about 1e-5 and takes two
+    passes over memory. For features, whose mean can be far larger than their spread, use
+    `channel_mean_std`.
 
     Args:
         image: float32 ``(B, C, H, W)`` in about [0, 1].
@@ -72,10 +74,10 @@ def channel_moments(image: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def feature_moments(features: Tensor, *, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
-    """Return means and deviations of each channel as AdaIN takes them: unbiased, plus ``eps``.
+    """Return the mean and standard deviation of each channel as AdaIN does: unbiased, plus ``eps``.
 
-    The formula of the AdaIN family to the last bit, which trained weights depend on:
-    `channel_mean_std` rounds otherwise.
+    Rounds exactly as the reference code of the AdaIN family, on which trained weights depend;
+    `channel_mean_std` rounds differently.
 
     Args:
         features: float ``(B, C, H, W)``; taken in float32 if it has less.
@@ -118,7 +120,7 @@ def adain(content: Tensor, style: Tensor, *, eps: float = 1e-5) -> Tensor:
 
 
 def adain_to(features: Tensor, mean: Tensor, std: Tensor, *, eps: float = 1e-5) -> Tensor:
-    """Give the channels of features another mean and standard deviation, as `adain` does.
+    """Give the channels of features a given mean and standard deviation, as `adain` does.
 
     Args:
         features: float ``(B, C, H, W)``.

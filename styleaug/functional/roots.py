@@ -11,10 +11,10 @@ from torch import Tensor
 def matrix_roots(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Return the square root and its inverse of symmetric positive definite ``(B, 3, 3)``.
 
-    On a CPU by eigenvectors. Their solver would make the host wait on a GPU, and no graph that is
-    exported has it, so there by a formula: the eigenvalues by the cosine of a third of an angle
-    (Smith, 1961), the root from its invariants (Hoger & Carlson, 1984), and two steps of Newton
-    against what rounding leaves. Both agree to 1e-6 of the largest entry.
+    On a CPU it uses eigenvectors. On a GPU their solver would synchronise, and exported graphs do
+    not have it. There a formula is used: the eigenvalues from the cosine of a third of an angle
+    (Smith, 1961), the root from its invariants (Hoger & Carlson, 1984), and two Newton steps
+    against rounding errors. Both agree to 1e-6 of the largest entry.
     """
     if matrix.device.type == "cpu" and not torch.compiler.is_compiling():
         return roots_by_eigenvectors(matrix)
@@ -22,7 +22,7 @@ def matrix_roots(matrix: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def roots_by_eigenvectors(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Return root and inverse root; the solver of eigenvectors makes the host wait on a GPU."""
+    """Return root and inverse root; the solver of eigenvectors synchronises on a GPU."""
     values, vectors = torch.linalg.eigh(matrix)
     roots = values.clamp_min(1e-12).sqrt()  # sums round: a flat image can come out below zero
     back = vectors.transpose(-1, -2)
@@ -56,7 +56,7 @@ def _root_invariants(matrix: Tensor, one: Tensor) -> tuple[Tensor, Tensor, Tenso
 def _arc_cosine(cosine: Tensor) -> Tensor:
     """Return the arc cosine in float64, which runtimes of ONNX have in float32 only.
 
-    By half of the angle, whose sine is exact near 0 and pi, and one step of Newton.
+    Uses half of the angle, whose sine is exact near 0 and pi, and one Newton step.
     """
     half_sine = ((1.0 - cosine.abs()) / 2.0).clamp_min(0.0).sqrt()
     half = half_sine.float().asin().double()

@@ -1,4 +1,4 @@
-"""How alike the structures of two images are."""
+"""Edges of images, and how similar the structures of two images are."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _FLAT = 1e-3
-"""Root mean square of edges that nobody sees, a quarter of an 8-bit level."""
+"""Edges of a smaller root mean square are invisible: a quarter of an 8-bit level."""
 
 
 def sobel_magnitude(image: Tensor) -> Tensor:
-    """Return how steep the grey of an image is, in float32 even where autocast is on.
+    """Return the Sobel magnitude of the grey of an image, in float32 even under autocast.
 
     Args:
         image: float ``(B, 3, H, W)``.
@@ -70,7 +70,7 @@ def ssim(image: Tensor, reference: Tensor) -> Tensor:
 
     Source:
         Wang, Bovik, Sheikh & Simoncelli, IEEE TIP 2004: Gaussian window of 11 pixels with
-        sigma 1.5, K1 = 0.01, K2 = 0.03, places whose window leaves the image left out.
+        sigma 1.5, K1 = 0.01, K2 = 0.03; only positions whose window lies inside the image count.
 
     Example:
         >>> image = torch.rand(1, 3, 32, 32)

@@ -1,9 +1,9 @@
 """Layouts, data types and ranges of arrays, tensors and PIL images.
 
-An image of any kind is checked once, at the entry, and becomes a record (`as_images`) that is
-carried from there: a batch ``(B, C, H, W)`` in its own data type, and the way back. Rows of it
-become the library's tensor, float32 RGB in [0, 1] (`to_content`), and come back (`from_content`).
-Rows that nobody asks for are never converted, so they keep every bit.
+An image of any kind is checked once, where it enters the package, and becomes an `Images` record:
+a batch ``(B, C, H, W)`` in its own data type, and a function that restores the original layout. All
+later steps use this record. Rows of it are converted to float32 RGB in [0, 1] (`to_content`) and
+back (`from_content`). Rows that are not stylized are never converted, so they keep every bit.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CHANNELS = (1, 3, 4)
 _LEVELS = {torch.uint8: 255.0, torch.uint16: 65535.0}
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _SHALLOW = 12
-"""Bits that are suspiciously few in a file or array of 16."""
+"""Largest number of used bits for which 16-bit data causes a warning."""
 
 
 def _as_it_is(batch: Tensor) -> Tensor:
@@ -41,14 +41,16 @@ def _as_it_is(batch: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Images:
-    """Images that have been checked, and the way back to what they were.
+    """Checked images, and a function that restores their original layout.
 
     Attributes:
-        batch: ``(B, C, H, W)`` in their own data type, or in [0, 1] where they have a unit.
-        restore: Maps a batch of this shape, or of other sides, to the layout that came in.
-        depth: How many slices of a volume stand below each other in every image.
-        shape: What came in, as its owner knows it; for messages.
-        back: The part of ``restore`` that brings back unit and data type.
+        batch: ``(B, C, H, W)`` in their own data type, or in [0, 1] if they have a value range.
+        restore: Brings a batch of this shape, or of another height and width, to the layout of the
+            input.
+        depth: Number of slices that are stacked vertically in every image; 1 if there are no
+            volumes.
+        shape: Shape of the input, for messages.
+        back: The part of ``restore`` that restores unit and data type.
 
     Example:
         >>> images = as_images(np.zeros((40, 50), dtype=np.uint8))
@@ -66,14 +68,14 @@ class Images:
         return len(self.batch)
 
     def __getitem__(self, rows: slice) -> Images:
-        """Return some images of a batch; those with a value range are not cut."""
+        """Return some images of a batch; not possible for images with a value range."""
         if self.back is not _as_it_is:
             raise ValueError(f"images with a value range go as a whole, asked for {rows}.")
         return replace(self, batch=self.batch[rows])
 
     @staticmethod
     def cat(parts: Sequence[Images]) -> Images:
-        """Join images of one shape and data type; the joined batch stays a batch on its way back.
+        """Join images of one shape and data type; ``restore`` then returns the joined batch.
 
         Example:
             >>> one = as_images(np.zeros((40, 50), dtype=np.uint8))
@@ -85,7 +87,7 @@ class Images:
         return Images(batch, _as_it_is, first.depth, first.shape)
 
     def some_slices(self, rows: Sequence[int]) -> Images:
-        """Return some slices of volumes, below each other, to look at; there is no way back.
+        """Return some slices of volumes, stacked vertically, to look at; they cannot be restored.
 
         Example:
             >>> volumes = Images(torch.rand(1, 1, 5 * 40, 50), lambda batch: batch, depth=5)
@@ -99,7 +101,7 @@ class Images:
         return Images(picked.flatten(2, 3), _as_it_is, len(rows), self.shape)
 
     def middle(self) -> Images:
-        """Return the middle slice of volumes; images are their own."""
+        """Return the middle slice of volumes; other images are returned as they are."""
         return self.some_slices([self.depth // 2])
 
     def sliced(self) -> Images:
@@ -128,15 +130,15 @@ def as_images(
     out_of_range: OutOfRange = "raise",
     check: bool = True,
 ) -> Images:
-    """Return the record of an image; one that is a record already is not checked again.
+    """Check an image and return its record; a record is returned without another check.
 
     Args:
-        image: As in `as_batch`; with a range, of any data type.
+        image: As in `as_batch`; with ``value_range`` any data type is accepted.
         value_range: Black and white in the unit of the image, such as ``(0, 4095)`` for 12 bits in
-            16; None: those of the data type. What lies outside is left as it is.
-        out_of_range: What happens to floats outside of [0, 1]: "raise", or "clamp", which takes
-            them as 0 and 1 and leaves them as they are where nothing is painted.
-        check: Whether the values of floats are looked at, for which the host waits on a GPU.
+            16; None: those of the data type. Values outside of it are left unchanged.
+        out_of_range: What to do with floats outside of [0, 1]: "raise" an error, or "clamp" them to
+            0 and 1; where nothing is painted they stay as they are.
+        check: Whether to check the values of floats, which synchronises on a GPU.
 
     Raises:
         TypeError: As in `as_batch`.
@@ -154,7 +156,7 @@ def as_images(
 def in_unit(
     values: Tensor, bounds: Bounds | None, out_of_range: OutOfRange
 ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """Return values in [0, 1], or as they are where nothing is asked for, and the way back.
+    """Scale values to [0, 1] if asked to; return them and the function that undoes it.
 
     Args:
         values: Of any data type and shape.
@@ -175,7 +177,7 @@ def in_unit(
 
 
 def as_batch(image: AnyImage) -> tuple[Tensor, Callable[[Tensor], AnyImage]]:
-    """Return ``image`` as a batch and a function that brings a batch back to its layout.
+    """Return ``image`` as a batch, and a function that restores its layout.
 
     Args:
         image: A tensor ``(C, H, W)`` or ``(B, C, H, W)``, an array ``(H, W)``, ``(H, W, C)`` or
@@ -183,8 +185,8 @@ def as_batch(image: AnyImage) -> tuple[Tensor, Callable[[Tensor], AnyImage]]:
             in [0, 1].
 
     Returns:
-        The batch ``(B, C, H, W)`` in the data type of the image (sharing memory where it can), and
-        ``restore``, which maps such a batch to the layout and container that came in.
+        The batch ``(B, C, H, W)`` in the data type of the image (sharing its memory if possible),
+        and ``restore``, which brings such a batch to the layout and container of the image.
 
     Raises:
         TypeError: If the image is none of these kinds or has another data type.
@@ -229,9 +231,9 @@ def to_content(batch: Tensor) -> Tensor:
 
 
 def from_content(stylized: Tensor, like: Tensor) -> Tensor:
-    """Return float32 RGB images in the channels, range, data type and device of ``like``.
+    """Convert float32 RGB images to the channels, range, data type and device of ``like``.
 
-    Grey images come back as the mean of the three channels; a fourth channel is that of ``like``.
+    Grey is the mean of the three channels; a fourth channel is taken from ``like``.
     """
     stylized = stylized.to(like.device)
     if like.shape[1] == 1:
@@ -243,7 +245,7 @@ def from_content(stylized: Tensor, like: Tensor) -> Tensor:
 
 
 def collect(parts: Iterator[Tensor], total: int) -> Tensor:
-    """Join parts as they are made, so that the memory of each part is free for the next one."""
+    """Join parts as they are produced, so that the memory of each is free for the next one."""
     first = next(parts)
     if len(first) == total:
         return first
@@ -258,7 +260,7 @@ def collect(parts: Iterator[Tensor], total: int) -> Tensor:
 
 
 def take_rows(batch: Tensor, rows: list[int]) -> Tensor:
-    """Return ``batch[rows]``; the batch itself when that is all of it."""
+    """Return ``batch[rows]``; the batch itself if these are all rows in their order."""
     if rows == list(range(len(batch))):
         return batch
     return batch.index_select(0, upload(rows, batch.device))

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 RANGE_TOLERANCE = 1e-3
-"""How far a float image may leave [0, 1] before it is refused: below a third of an 8-bit level."""
+"""How far floats may leave [0, 1] before they are refused: less than a third of an 8-bit level."""
 
 
 def check_images(name: str, images: Tensor, channels: Sequence[int] = (3,)) -> None:
-    """Raise unless ``images`` is a non-empty ``(B, C, H, W)`` batch of numbers that are there.
+    """Raise unless ``images`` is a non-empty dense batch ``(B, C, H, W)``.
 
     Args:
         name: What the caller calls the batch, for the message.
@@ -40,7 +40,7 @@ def check_images(name: str, images: Tensor, channels: Sequence[int] = (3,)) -> N
 
 
 def check_dense(name: str, images: Tensor) -> None:
-    """Raise ``TypeError`` unless a tensor is a plain one that holds its numbers."""
+    """Raise ``TypeError`` if a tensor is sparse, nested or without data (meta)."""
     kind = (
         "a nested tensor"
         if images.is_nested
@@ -56,13 +56,13 @@ def check_dense(name: str, images: Tensor) -> None:
 
 
 def check_sides(name: str, images: Tensor, least: int, who: str = "") -> None:
-    """Raise ``ValueError`` unless both sides of ``(B, C, H, W)`` have so many pixels.
+    """Raise ``ValueError`` unless height and width of ``(B, C, H, W)`` are at least ``least``.
 
     Args:
         name: What the caller calls the batch, for the message.
         images: The batch.
-        least: The smallest side.
-        who: Whose limit it is, for the message.
+        least: Smallest height and width, in pixels.
+        who: What has this limit, for the message.
     """
     if min(images.shape[2:]) < least:
         limit = f" for {who!r}" if who else ""
@@ -92,7 +92,7 @@ def check_finite(name: str, images: Tensor) -> tuple[float, float]:
 
 
 def extremes(images: Tensor) -> tuple[float, float]:
-    """Return the smallest and the largest value, read from the device at once.
+    """Return the smallest and the largest value, with one copy from the device.
 
     Example:
         >>> extremes(torch.tensor([0.5, 0.25, 1.0]))

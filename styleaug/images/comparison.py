@@ -1,4 +1,4 @@
-"""What a stylizer did to an image: before, style, after, difference and histograms in a row."""
+"""Comparison sheets: before, style, after, difference and histograms of an image in a row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GREY = (70, 70, 70)
 _PALE = (245, 245, 245)
 _WIDTH = 256
 _PANEL = 84
-"""Height of one histogram: three stand below each other."""
+"""Height of one of the three histograms, in pixels."""
 
 
 def comparison_sheet(
@@ -26,11 +26,11 @@ def comparison_sheet(
     *,
     cell: int = 200,
 ) -> Image.Image:
-    """Return a contact sheet with a row per image: content, style, result, and what changed.
+    """Return a contact sheet with a row per image: content, style, result, and the change.
 
     Args:
-        rows: Content, style (None where it is not at hand) and result of every image,
-            as `to_picture` makes them; content and result of one size.
+        rows: Content, style (None if not available) and result of every image, as `to_picture`
+            returns them; content and result have the same size.
         labels: One label per row.
         cell: Side of a cell in pixels.
 
@@ -56,9 +56,9 @@ def batch_sheet(
 
     Args:
         images: The contents.
-        results: What became of them.
-        styles: Which row of the contents is the style of each, or None.
-        labels: One per image that is shown.
+        results: The stylized images.
+        styles: For each image the row of its style among the contents, or None.
+        labels: One per image to show.
 
     Example:
         >>> from styleaug.images.batch import as_images
@@ -74,7 +74,7 @@ def batch_sheet(
 
 
 def difference(content: Image.Image, result: Image.Image) -> Image.Image:
-    """Return half the change of every channel around mid-grey: grey is what stayed as it was.
+    """Return half the change of every channel around mid-grey; unchanged pixels are mid-grey.
 
     Args:
         content: 8-bit RGB.
@@ -96,10 +96,11 @@ def difference(content: Image.Image, result: Image.Image) -> Image.Image:
 
 
 def histograms(images: Sequence[Image.Image | None]) -> Image.Image:
-    """Return the histograms of R, G and B, or of grey, of some images, below each other.
+    """Return the histograms of R, G and B, or of grey, of some images, stacked vertically.
 
-    The height of a curve is the square root of the share, relative to the highest of the panel
-    without the outermost levels, which glass and black would fill.
+    Heights are square roots of the shares, relative to the highest one of the panel. The darkest
+    and the brightest level do not count for this maximum, because empty background would dominate
+    it.
 
     Example:
         >>> histograms([Image.new("RGB", (8, 8), "pink"), None]).size

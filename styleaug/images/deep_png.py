@@ -14,7 +14,7 @@ import png
 
 _MODES = {2: "LA;16", 3: "RGB;16", 4: "RGBA;16"}
 _INCH = 0.0254
-"""In metres, of which PNG counts pixels."""
+"""One inch in metres: PNG gives the resolution in pixels per metre."""
 
 
 def read_deep_png(path: Path) -> np.ndarray:
@@ -33,9 +33,9 @@ def write_deep_png(path: Path, pixels: np.ndarray, info: Mapping[str, Any]) -> N
     """Write uint16 pixels ``(H, W, 2)``, ``(H, W, 3)`` or ``(H, W, 4)`` as a PNG file.
 
     Args:
-        path: Where to.
+        path: The file to write.
         pixels: Grey with opacity, RGB or RGBA.
-        info: What to write with them: ``icc_profile``, ``exif`` and ``dpi``, as Pillow reads them.
+        info: Metadata to write: ``icc_profile``, ``exif`` and ``dpi``, as Pillow reads them.
     """
     rows = pixels.reshape(len(pixels), -1)
     encoded = io.BytesIO()
@@ -46,7 +46,7 @@ def write_deep_png(path: Path, pixels: np.ndarray, info: Mapping[str, Any]) -> N
 
 
 def _chunks(info: Mapping[str, Any]) -> Iterator[tuple[bytes, bytes]]:
-    """Return what stands between header and pixels; PNG, third edition, section 11.3."""
+    """Return the chunks between header and pixels; PNG, third edition, section 11.3."""
     if profile := info.get("icc_profile"):
         yield b"iCCP", b"ICC Profile\0\0" + zlib.compress(profile)
     if dpi := info.get("dpi"):

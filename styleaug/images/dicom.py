@@ -1,6 +1,6 @@
 """DICOM files, by pydicom: read as stored values, written as derived images.
 
-No message repeats a value of a file, as it may be the name of a patient.
+Messages never repeat a value from a file, because it could be the name of a patient.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from styleaug.images.scan import Scan
 from styleaug.images.window import Window
 
 _STALE = ("IconImageSequence", "DigitalSignaturesSequence", "MACParametersSequence")
-"""What of a file would still show or vouch for the old pixels."""
+"""Elements that would still show, or vouch for, the old pixels."""
 _PALETTE = ("Red", "Green", "Blue")
 _SHARED = (
     "SeriesInstanceUID",
@@ -38,10 +38,10 @@ _PLACE = ("ImageOrientationPatient", "ImagePositionPatient", "InstanceNumber", "
 
 
 def dicom_series(files: Sequence[Path]) -> list[tuple[Path, ...]]:
-    """Return files of one series together, sorted by their position along its normal.
+    """Group files by series, the slices sorted by their position along its normal.
 
-    Slices belong together that share the series, the sides, the direction and how they are stored,
-    and say where they lie: two X-ray views of one series stay two images.
+    Slices are grouped if they share series, size, orientation and storage and give a position. Two
+    X-ray views of one series therefore stay two images.
     """
     groups: dict[Any, list[tuple[Any, Path]]] = {}
     for file in files:
@@ -55,8 +55,8 @@ def read_dicom(files: Sequence[Path]) -> tuple[Scan, tuple[float, ...] | None, b
     """Read one file, of one or more frames, or the slices of a series.
 
     Returns:
-        The values as they are stored, the spacing of slices, rows and columns in millimetres where
-        the file says it, and the colour profile.
+        The values as they are stored, the spacing of slices, rows and columns in millimetres if the
+        file gives it, and the colour profile.
 
     Raises:
         OSError: If a file is damaged, or its decoder is not installed.
@@ -91,14 +91,14 @@ def write_dicom(
 ) -> None:
     """Write painted values as derived images of the files they came from.
 
-    Every element stays but pixels and what describes them; UIDs of images and series are new, and
-    the same in every run that gives the same pixels.
+    All elements are kept except pixels and those that describe them. UIDs of images and series are
+    new; they depend on the pixels only, so a repeated run gives the same ones.
 
     Args:
         sources: The files that were read, in that order.
-        targets: Where to, one for each.
-        painted: Values of all their frames, as `read_dicom` gave them.
-        how: What was done, for the description of the derivation.
+        targets: The files to write, one for each source.
+        painted: Values of all frames, in the order of `read_dicom`.
+        how: What was done, for the derivation description.
     """
     digest = sha256(painted.tobytes()).hexdigest()
     start = 0
@@ -154,7 +154,7 @@ def _reason(data: Dataset, error: Exception) -> str:
 
 
 def _place(file: Path) -> tuple[Any, Any]:
-    """Return what a slice shares with its series, and where in it it lies."""
+    """Return what a slice shares with its series, and its position in it."""
     try:
         data = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*_SHARED, *_PLACE])
         turn = np.array(data.ImageOrientationPatient, dtype=float).reshape(2, 3)
@@ -170,7 +170,7 @@ def _place(file: Path) -> tuple[Any, Any]:
 
 
 def _rescale(data: Dataset, frame: int) -> tuple[float, float]:
-    """Return slope and intercept of a frame; those of enhanced images are in their groups."""
+    """Return slope and intercept of a frame; enhanced images keep them in functional groups."""
     places = [data]
     for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
         items = data.get(groups) or []
@@ -184,7 +184,7 @@ def _rescale(data: Dataset, frame: int) -> tuple[float, float]:
 
 
 def _window(data: Dataset, slope: float, intercept: float) -> Window | None:
-    """Return black and white as PS3.3, C.11.2.1.2 defines them, or all bits of an X-ray."""
+    """Return black and white as PS3.3, C.11.2.1.2 defines them, or the full range of an X-ray."""
     center, width = data.get("WindowCenter"), data.get("WindowWidth")
     if center not in (None, "") and width not in (None, ""):
         middle, span = (
@@ -214,7 +214,7 @@ def _spacing(data: Dataset) -> tuple[float, ...] | None:
 
 
 def _derive(data: Dataset, series: str, pixels: str, how: str) -> None:
-    """Make an image one that is derived from what it was."""
+    """Turn an image into a derived one."""
     source = Dataset()
     source.ReferencedSOPClassUID = data.SOPClassUID
     source.ReferencedSOPInstanceUID = data.SOPInstanceUID

@@ -1,4 +1,4 @@
-"""Transforms that draw params for every image, then apply them."""
+"""The base of transforms that draw params for every image and then apply them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Params = TypeVar("Params")
 
 
 class DrawnTransform(nn.Module, Generic[Params]):
-    """Draws params, then applies them; a subclass says what is drawn and what is done with it.
+    """Draws params, then applies them; subclasses define what is drawn and how it is applied.
 
     Args:
-        seed: Draw from a stream of its own instead of PyTorch's generator. Ranks and loader
-            workers get streams of their own.
+        seed: Draw from a random stream of its own instead of PyTorch's generator. Every rank and
+            loader worker gets a different stream.
     """
 
     def __init__(self, seed: int | None = None) -> None:
@@ -41,11 +41,11 @@ class DrawnTransform(nn.Module, Generic[Params]):
         Args:
             image: A batch or an image; see the class.
             generator: Source of randomness, instead of ``seed`` or PyTorch's own.
-            ids: One id per image, instead of a generator: a sample then gets the same draw
-                whatever batch it comes in.
+            ids: One id per image, instead of a generator: a sample then gets the same draw in any
+                batch.
 
         Returns:
-            What came in, changed: same kind, shape, data type and device.
+            The changed image: same kind, shape, data type and device as the input.
         """
         call = self._drawn_and_applied
         if torch.compiler.is_compiling():  # draws differ in every call: nothing to compile
@@ -69,7 +69,7 @@ class DrawnTransform(nn.Module, Generic[Params]):
         *,
         ids: Sequence[int | str] | None = None,
     ) -> Params:
-        """Draw params for ``count`` images that are not at hand; arguments as in `forward`."""
+        """Draw params for ``count`` images without the images; arguments as in `forward`."""
         raise NotImplementedError(f"{type(self).__name__} must implement draw_params.")
 
     def apply_transform(self, image: AnyImage | Images, params: Params) -> AnyImage:

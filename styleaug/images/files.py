@@ -1,4 +1,4 @@
-"""Image files: found, read and written so that name, size, bit depth and channels stay."""
+"""Find, read and write image files; name, size, bit depth and channels are kept."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from styleaug.images.tiff import TiffKind, read_tiff_kind, write_tiff
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 SUFFIXES = (*PICTURES, *DICOM_SUFFIXES, *NIFTI_SUFFIXES)
-"""Image files that a folder is searched for; DICOM files without a suffix are found, too."""
+"""Suffixes that folders are searched for; DICOM files without a suffix are found as well."""
 
 OTHERS = (".webp", ".gif", ".jp2", ".j2k", ".jpx", ".avif", ".heic")
-"""Image files that are passed over in a folder, but not without a word."""
+"""Suffixes of image files that are skipped in folders, with a warning."""
 
 _DIRECT_MODES = ("L", "RGB", "RGBA", "LA", "I;16")
 _BACK = {
@@ -35,13 +35,13 @@ _BACK = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-"""What undoes the turn by a flag of orientation."""
+"""The transposition that undoes each EXIF orientation."""
 _CONVERTED_MODES = {"1": "L", "P": "RGB", "PA": "RGBA"}
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image and what is needed to write another of its kind.
+    """An image file, and everything needed to write another file like it.
 
     Attributes:
         pixels: uint8 or uint16 ``(H, W)`` grey, ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA.
@@ -49,7 +49,7 @@ class ImageFile:
         has_grey_opacity: Whether the file is grey with opacity; its pixels are RGBA here.
         info: Colour profile, EXIF and resolution to carry over.
         is_cmyk: Whether the file is a JPEG in printing colours; its pixels are RGB here.
-        tiff: How it was written, if it is a TIFF file.
+        tiff: How the file was written, if it is a TIFF file.
     """
 
     pixels: np.ndarray
@@ -61,12 +61,12 @@ class ImageFile:
 
     @property
     def lost(self) -> tuple[str, ...]:
-        """What a file that is written like this one cannot keep, in words."""
+        """What is lost when a file is written like this one, in words."""
         return () if self.tiff is None else self.tiff.lost
 
 
 def find_images(paths: Sequence[str | Path]) -> list[Path]:
-    """Return the image files that paths stand for, in a fixed order.
+    """Return the image files that paths refer to, in a fixed order.
 
     Args:
         paths: Files, folders (searched with their subfolders) or glob patterns.
@@ -116,7 +116,7 @@ def _named(path: str | Path) -> list[tuple[Path, Path]]:
 
 
 def other_images(paths: Sequence[str | Path]) -> list[Path]:
-    """Return the image files in folders that are passed over, as they are of other kinds."""
+    """Return the image files in folders that are skipped because their format is not read."""
     folders = [Path(path) for path in paths if Path(path).is_dir()]
     return sorted(
         file
@@ -127,7 +127,7 @@ def other_images(paths: Sequence[str | Path]) -> list[Path]:
 
 
 def names_of(others: Sequence[Path]) -> str:
-    """Return a sentence about files that are passed over.
+    """Return a sentence about files that are skipped.
 
     Example:
         >>> names_of([Path("a.webp"), Path("b.gif")])
@@ -142,8 +142,8 @@ def names_of(others: Sequence[Path]) -> str:
 def read_image(path: str | Path) -> ImageFile:
     """Read a PNG, JPEG, TIFF or BMP file of 8 or 16 bits.
 
-    Palettes become RGB or RGBA, bilevel images become grey; a JPEG in CMYK is RGB here and CMYK
-    when it is written. Rotation flags are kept, not applied.
+    Palette images become RGB or RGBA, bilevel images become grey. A JPEG in CMYK is converted to
+    RGB, and back to CMYK when it is written. Orientation flags are kept, not applied.
 
     Raises:
         OSError: If the file cannot be read or is damaged.
@@ -157,10 +157,10 @@ def read_image(path: str | Path) -> ImageFile:
 
 
 def write_image(path: str | Path, pixels: np.ndarray, like: ImageFile) -> None:
-    """Write pixels as a file of the kind of ``like``, atomically; folders are made.
+    """Write pixels as a file like ``like``, atomically; folders are created.
 
     Args:
-        path: Where to; an existing file is replaced.
+        path: The file to write; an existing one is replaced.
         pixels: In the data type and channels of ``like.pixels``, of any size.
         like: The file whose format, depth, opacity and colour profile to keep.
     """
@@ -197,7 +197,7 @@ def _read_opened(image: Image.Image, path: Path) -> ImageFile:
 
 
 def _as_stored(image: Any) -> Any:
-    """Return an image as it is in its file: Pillow turns TIFF by its flag, which we write again."""
+    """Return an image as stored: Pillow rotates TIFF by its flag, which is written again later."""
     if image.format != "TIFF":
         return image
     back = _BACK.get(image.getexif().get(ExifTags.Base.Orientation, 1))

@@ -1,4 +1,4 @@
-"""Files of clinics: how they are recognised, and what has to be installed to read them."""
+"""DICOM and NIfTI files: how they are recognised, and what has to be installed to read them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 DICOM_SUFFIXES = (".dcm", ".dicom")
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 _PREAMBLE = slice(128, 132)
-"""Where a DICOM file says what it is (PS3.10, 7.1)."""
+"""Bytes of a DICOM file that identify it (PS3.10, 7.1)."""
 
 
 def is_dicom(path: Path) -> bool:
-    """Return whether a file is DICOM: by its suffix, or without one by its preamble."""
+    """Return whether a file is DICOM, judged by its suffix or, if it has none, by its preamble."""
     name = path.name.lower()
     if name.endswith(DICOM_SUFFIXES):
         return True
@@ -28,7 +28,7 @@ def is_dicom(path: Path) -> bool:
 
 
 def is_nifti(path: Path) -> bool:
-    """Return whether a file is NIfTI, by its suffix."""
+    """Return whether a file is NIfTI, judged by its suffix."""
     return path.name.lower().endswith(NIFTI_SUFFIXES)
 
 
@@ -38,7 +38,7 @@ def is_medical(path: Path) -> bool:
 
 
 def check_readers(files: Iterable[Path]) -> None:
-    """Raise ``ImportError`` if what reads one of the files is not installed."""
+    """Raise ``ImportError`` if the library that reads one of the files is not installed."""
     readers = ((is_nifti, "nibabel", "nifti"), (is_dicom, "pydicom", "dicom"))
     missing = [reader for reader in readers if find_spec(reader[1]) is None]
     for file in files if missing else ():

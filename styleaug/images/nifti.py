@@ -1,4 +1,4 @@
-"""NIfTI files, by nibabel: read as slices that a radiologist would see, written bit for bit."""
+"""NIfTI files, by nibabel: read as slices in radiological orientation, written bit for bit."""
 
 from __future__ import annotations
 
@@ -33,17 +33,18 @@ _BROKEN = (
 def read_nifti(path: Path) -> tuple[Scan, tuple[float, ...], Callable[[Path, np.ndarray], None]]:
     """Read a NIfTI file of up to four dimensions.
 
-    Slices are axial, with the patient's left on the right and the back below, where the file says
-    how it lies; else they are cut along the last axis. Points in time are further slices.
+    If the file has an orientation, slices are axial, with the patient's left on the right and the
+    back at the bottom; otherwise they are cut along the last axis. Points in time are further
+    slices.
 
     Returns:
         The values as they are stored, the spacing of slices, rows and columns in the unit of the
-        file, and a function that writes such values as another file: its header, affine,
-        extensions and data type are those of this one, bit for bit.
+        file, and a function that writes such values to another file with the same header, affine,
+        extensions and data type, bit for bit.
 
     Raises:
         OSError: If the file is damaged.
-        ValueError: If its numbers or dimensions are of a kind that cannot be painted.
+        ValueError: If its data type or dimensions are not supported.
     """
     try:
         image: Any = nibabel.load(path)
@@ -66,7 +67,7 @@ def read_nifti(path: Path) -> tuple[Scan, tuple[float, ...], Callable[[Path, np.
 
 
 def _plain(stored: np.ndarray, path: Path) -> np.ndarray:
-    """Return numbers that PyTorch knows, in the byte order of this machine."""
+    """Return an array with a data type of PyTorch, in the byte order of this machine."""
     if stored.dtype.names == ("R", "G", "B"):
         return np.stack([stored[name] for name in "RGB"], axis=-1)
     kind = stored.dtype.str[1:]
@@ -93,7 +94,7 @@ def _as_stored(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
 def _orientation(
     image: Any, shape: tuple[int, ...], path: Path
 ) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:
-    """Return the ways to slices ``(D, H, W[, 3])`` and back to ``(x, y[, z[, t]][, 3])``."""
+    """Return the functions to slices ``(D, H, W[, 3])`` and back to ``(x, y[, z[, t]][, 3])``."""
     full = (*shape, 1, 1)[:4] if len(shape) < 4 else shape
     if any(side != 1 for side in full[4:]) or 0 in shape:
         raise ValueError(f"{str(path)!r} must have up to four dimensions, got {shape}.")
@@ -118,7 +119,7 @@ def _orientation(
 
 
 def _turns(image: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the orientations that lead to axes left, back, head, and from there."""
+    """Return the orientation transforms to axes left, back, head, and back."""
     placed = image.header["sform_code"] > 0 or image.header["qform_code"] > 0
     own = io_orientation(image.affine) if placed and np.isfinite(image.affine).all() else None
     if own is None or np.isnan(own).any():
@@ -129,7 +130,7 @@ def _turns(image: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _splice(source: Path, target: Path, offset: int, values: np.ndarray) -> None:
-    """Write the bytes of a file with other numbers in the place of its own."""
+    """Write the bytes of a file with other voxel values."""
     content = _bytes(source)
     numbers = values.tobytes(order="F")
     whole = content[:offset] + numbers + content[offset + len(numbers) :]

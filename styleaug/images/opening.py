@@ -1,4 +1,4 @@
-"""The one door for files: a path becomes pixels with their meaning, and a way to write another."""
+"""The single entry for files: pixels and their meaning, and a function that writes them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from styleaug.images.scan import AnyWindow, check_file_window
 from styleaug.images.window import Window, check_window
 
 Source: TypeAlias = "tuple[Path, ...]"
-"""A file, or the slices of a series in the order of their position."""
+"""One file, or the slices of a series in the order of their position."""
 
 Prepare: TypeAlias = Callable[[np.ndarray], np.ndarray]
 
@@ -26,15 +26,15 @@ class Opened:
     """A file that was read and checked.
 
     Attributes:
-        images: One image, or the slices of one volume below each other (`Images.depth`).
-        write: Writes pixels that ``images.restore`` gave as files of the same kind, one path per
-            file that was read, with a description of what was done.
-        kind: "picture", a modality of DICOM such as "CT", or "" where a volume does not say.
+        images: One image, or one volume as vertically stacked slices (`Images.depth`).
+        write: Writes pixels that ``images.restore`` returned as files of the same kind: one path
+            per file that was read, and a description of what was done.
+        kind: "picture", a modality of DICOM such as "CT", or "" if a volume does not name it.
         window: Black and white in the unit of the file, such as Hounsfield units; None: those of
             its data type.
-        spacing: Millimetres between slices, rows and columns, where the file says.
+        spacing: Millimetres between slices, rows and columns, if the file gives them.
         profile: Its ICC colour profile.
-        lost: What a file that is written like this one cannot keep, in words.
+        lost: What is lost when a file is written like this one, in words.
     """
 
     images: Images
@@ -57,17 +57,18 @@ def open_image(
     Args:
         source: PNG, JPEG, TIFF, BMP, DICOM (``styleaug[dicom]``) or NIfTI (``styleaug[nifti]``);
             several paths are the slices of one DICOM series, in order.
-        window: Black and white of what has more than 8 bits, in the unit of the file: two numbers,
-            "lung", "bone", "soft" or "brain" in Hounsfield units, or "percentile", the percentiles
-            0.5 and 99.5 of the volume. None: of pictures the data type; of DICOM its own window,
-            "soft" for CT without one; of MR and NIfTI "percentile".
-        prepare: Done to the pixels of a picture before they are checked, such as resizing.
+        window: Black and white of files with more than 8 bits, in the unit of the file: two
+            numbers, "lung", "bone", "soft" or "brain" in Hounsfield units, or "percentile", the
+            percentiles 0.5 and 99.5 of the volume. None: the range of the data type for pictures;
+            the window of the file for DICOM, or "soft" for CT without one; "percentile" for MR and
+            NIfTI.
+        prepare: Function applied to the pixels of a picture before the checks, such as resizing.
 
     Raises:
-        ImportError: If what reads such files is not installed.
+        ImportError: If the library that reads such files is not installed.
         OSError: If a file is missing or damaged.
-        TypeError: If it holds numbers of another kind.
-        ValueError: If it is of another kind, or the window does not fit it.
+        TypeError: If its data type is not supported.
+        ValueError: If its format is not supported, or the window does not fit it.
 
     Example:
         >>> from styleaug.samples import sample_images
@@ -87,9 +88,9 @@ def open_image(
 
 
 def find_sources(files: Sequence[Path]) -> list[Source]:
-    """Return files as what they are: the slices of a DICOM series together, all others alone.
+    """Group files: the slices of a DICOM series together, all others alone.
 
-    A series stands where the first of its files stood.
+    A series takes the place of its first file.
     """
     slices = [file for file in files if is_dicom(file)]
     if not slices:

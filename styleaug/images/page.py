@@ -1,4 +1,4 @@
-"""Parts of HTML pages that stand alone: one file, pictures in it, no network."""
+"""Parts of self-contained HTML pages: one file with its pictures, no network."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def html_page(title: str, notes: Sequence[str], parts: Sequence[str]) -> str:
     """Return a page.
 
     Args:
-        title: Its heading.
+        title: Heading of the page.
         notes: Lines of text below it.
-        parts: Elements of HTML, in their order.
+        parts: HTML elements, in order.
 
     Example:
         >>> "<h1>a &lt; b</h1>" in html_page("a < b", [], [])
@@ -55,13 +55,13 @@ def note_line(text: str) -> str:
 
 
 def wide_table(head: str, rows: Sequence[str]) -> str:
-    """Return a table that scrolls in a box of its own, of rows that are HTML already."""
+    """Return a table of HTML rows that scrolls in its own box."""
     lines = f"<tr>{head}</tr>{''.join(rows)}"
     return f'<div class="wide"><table>{lines}</table></div>'
 
 
 def picture(image: Image.Image, text: str = "contact sheet") -> str:
-    """Return an image, and what to say in its place, as an element that carries its own data."""
+    """Return an ``<img>`` element with embedded data and an alternative text."""
     file = io.BytesIO()
     image.convert("RGB").save(file, format="JPEG", quality=88)
     data = base64.b64encode(file.getvalue()).decode()

@@ -1,4 +1,4 @@
-"""PIL images of every mode as arrays, and back in the mode that they had."""
+"""PIL images of every mode as arrays, and back in their mode."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _CONVERTED = {
 
 
 def pil_array(image: Image.Image) -> tuple[np.ndarray, Callable[[np.ndarray], Image.Image]]:
-    """Return the pixels of a PIL image, grey, RGB or RGBA, and a function that brings them back.
+    """Return the pixels of a PIL image as grey, RGB or RGBA, and a function that undoes it.
 
-    What comes back unchanged is a copy of the image, whatever its mode: no colour of a palette and
-    no ink is computed anew. Painted palette images get a palette of their own.
+    Unchanged pixels give a copy of the image in its mode: palettes and inks are not recomputed.
+    Painted palette images get a new palette.
 
     Raises:
-        ValueError: If the mode is one that cannot be converted.
+        ValueError: If the mode cannot be converted.
 
     Example:
         >>> array, restore = pil_array(Image.new("HSV", (40, 30), (0, 255, 255)))

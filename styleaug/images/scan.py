@@ -1,4 +1,4 @@
-"""Values as a scanner stored them, and what they mean, as a record of images."""
+"""Values as a scanner stored them, with their meaning, as an `Images` record."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from styleaug.images.volume import PERCENTILES
 from styleaug.images.window import CT_WINDOWS, Bounds, Window, back_from_unit, check_window
 
 AnyWindow: TypeAlias = "Sequence[float] | str | None"
-"""Two numbers, a name of `CT_WINDOWS`, "percentile", or None for what the file says."""
+"""Two numbers, a name of `CT_WINDOWS`, "percentile", or None for the window of the file."""
 
 
 def check_file_window(name: str, window: AnyWindow) -> AnyWindow:
-    """Return a window as it is, or raise ``ValueError`` unless files can be read with it."""
+    """Return a window unchanged, or raise ``ValueError`` if files cannot be read with it."""
     if window == "percentile":
         return window
     if isinstance(window, str) and window not in CT_WINDOWS:
@@ -35,12 +35,12 @@ class Scan:
 
     Attributes:
         values: ``(D, H, W)`` grey or ``(D, H, W, 3)`` RGB of 8 bits.
-        slope: Unit per stored step, one number per slice or one for all.
-        intercept: Unit of stored 0, likewise.
-        modality: "CT", "MR" ..., or "" where the file does not say.
-        own: Black and white of the file, in its unit, if it says.
-        falls: Whether what is stored as a high number is dark (MONOCHROME1).
-        storable: Least and greatest number that can be stored; None: of the data type.
+        slope: Units per stored step, one number per slice or one for all.
+        intercept: Value of a stored 0 in this unit, likewise.
+        modality: "CT", "MR" ..., or "" if the file does not name it.
+        own: Black and white of the file, in its unit, if it has a window.
+        falls: Whether high stored numbers are dark (MONOCHROME1).
+        storable: Smallest and largest number that can be stored; None: those of the data type.
     """
 
     values: np.ndarray
@@ -55,11 +55,11 @@ class Scan:
         """Return black and white in the unit of the scan; None for colours.
 
         Args:
-            asked: What the user says; None: that of the file for all but MR, "soft" for CT without
-                one, else the percentiles 0.5 and 99.5 of the volume.
+            asked: The window of the user. None: the window of the file except for MR, "soft" for CT
+                without one, otherwise the percentiles 0.5 and 99.5 of the volume.
 
         Raises:
-            ValueError: If Hounsfield units are asked of what is no CT.
+            ValueError: If a window in Hounsfield units is asked for, but the scan is not a CT.
         """
         if self.values.ndim == 4:
             return None
@@ -77,10 +77,10 @@ class Scan:
         return self._percentiles()
 
     def images(self, asked: AnyWindow) -> Images:
-        """Return the record: one tall image whose slices stand below each other.
+        """Return the record: one tall image of vertically stacked slices.
 
-        Its way back ends in ``values``: what lies outside the window, and what is not painted,
-        stays to the bit.
+        Its ``restore`` gives ``values``: outside of the window, and where nothing is painted, they
+        are kept bit for bit.
         """
         window = self.window(asked)
         values = torch.from_numpy(np.ascontiguousarray(self.values))
@@ -93,7 +93,7 @@ class Scan:
         return _tall(unit, back_from_unit(planes, unit, bounds, self.storable), self.values)
 
     def _stored(self, window: Window) -> Bounds:
-        """Return black and white as they are stored, one pair or one per slice."""
+        """Return the stored numbers of black and white, one pair or one per slice."""
         low, high = reversed(window) if self.falls else window
         pairs = [
             ((low - add) / step, (high - add) / step)

@@ -1,4 +1,4 @@
-"""Contact sheets: contents down, styles across, all labelled."""
+"""Contact sheets: labelled grids, contents as rows and styles as columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TIFF files: what is kept of one when another of its kind is written, and what is not."""
+"""TIFF files: how a file was written, and writing another like it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DEFLATE: dict[int, str | None] = {
     tifffile.COMPRESSION.ADOBE_DEFLATE: "zlib",
     tifffile.COMPRESSION.DEFLATE: "zlib",
 }
-"""Compressions that are written as they were; all others become deflate, which loses nothing."""
+"""Compressions that are kept; all others become deflate, which is lossless."""
 
 _DESCRIPTION, _ICC, _SUBIFDS = 270, 34675, 330
 _CARRIED = {
@@ -41,7 +41,7 @@ class TiffKind:
 
     Attributes:
         options: What `tifffile.imwrite` takes to write another like it.
-        description: The image description, such as OME-XML; it holds for images of this size.
+        description: The image description, such as OME-XML; valid for images of this size.
         shape: Height and width.
         lost: What cannot be kept, in words.
     """
@@ -75,7 +75,7 @@ def read_tiff_kind(path: Path) -> TiffKind:
 
 
 def write_tiff(path: Path, pixels: np.ndarray, kind: TiffKind) -> None:
-    """Write 8 or 16-bit pixels, grey, with opacity or in colour, as a TIFF file of a kind."""
+    """Write 8 or 16-bit pixels, grey, grey with opacity or colour, as a TIFF file like another."""
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     same_size = pixels.shape[:2] == tuple(kind.shape)
     tifffile.imwrite(

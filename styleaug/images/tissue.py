@@ -1,4 +1,4 @@
-"""Where a picture shows something: not the glass of a slide, nor air, nor the black of a frame."""
+"""Tissue masks: everything but empty glass, air and black frames."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from styleaug.images.checks import check_images, check_unit_range
 
 _LEVELS = 64
 _SEPARATED = 0.75
-"""Share of the variance that two classes must explain."""
+"""Smallest share of the variance that two classes must explain."""
 _EMPTY = 0.12
-"""How far from white or black the mean of an empty class may be."""
+"""Largest distance of the mean of an empty class from white or black."""
 _LEAST = 0.05
-"""Least share of either class."""
+"""Smallest share of each class."""
 
 
 def tissue_mask(
     images: Tensor, *, background: Literal["white", "black"] = "white", radius: int = 8
 ) -> Tensor:
-    """Return how much of every pixel is tissue: 0 is empty glass, air or black, 1 is tissue.
+    """Return a soft mask of tissue: 0 is empty glass, air or black, 1 is tissue.
 
-    The distance from white or black is cut in two by Otsu's threshold, picture by picture, and the
-    cut is made soft and brought to the edges of the picture by a guided filter. Where there are no
-    two classes, or the emptier one is not empty, all is tissue.
+    Otsu's threshold splits the distance from white or black, image by image; a guided filter makes
+    the mask soft and aligns it with the edges of the image. If there are no two classes, or the
+    emptier one is not nearly white or black, everything is tissue.
 
     Args:
         images: float ``(B, 3, H, W)`` in [0, 1], RGB, not normalised.
         background: What is empty: "white" (bright field) or "black" (CT, X-ray, endoscopy).
-        radius: Of the guided filter, in pixels.
+        radius: Radius of the guided filter, in pixels.
 
     Returns:
         float32 ``(B, 1, H, W)`` in [0, 1].
@@ -65,7 +65,7 @@ def tissue_mask(
 
 
 def guided_filter(guide: Tensor, image: Tensor, radius: int, eps: float = 1e-3) -> Tensor:
-    """Return an image smoothed along the edges of another, kept to [0, 1].
+    """Smooth an image while keeping the edges of a guide image; the result is in [0, 1].
 
     Args:
         guide: float ``(B, 1, H, W)`` whose edges count.
@@ -90,7 +90,7 @@ def guided_filter(guide: Tensor, image: Tensor, radius: int, eps: float = 1e-3) 
 
 
 def box_mean(image: Tensor, radius: int) -> Tensor:
-    """Return means over squares, cut at the rim of the image.
+    """Return means over squares that are cropped at the border of the image.
 
     Args:
         image: float ``(B, C, H, W)``.
@@ -106,7 +106,7 @@ def box_mean(image: Tensor, radius: int) -> Tensor:
 
 
 def _otsu(distance: Tensor) -> tuple[Tensor, Tensor]:
-    """Return ``(B,)`` thresholds, and whether they part something from emptiness."""
+    """Return ``(B,)`` thresholds, and whether they separate tissue from an empty class."""
     rows = [torch.histc(image, _LEVELS, 0.0, 1.0) for image in distance]
     share = torch.stack(rows) / distance[0].numel()
     levels = (torch.arange(_LEVELS, device=distance.device) + 0.5) / _LEVELS

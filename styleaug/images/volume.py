@@ -1,4 +1,4 @@
-"""Volumes, and images of any number of channels in any unit, as records of images."""
+"""Volumes, and images with any number of channels and any unit, as `Images` records."""
 
 from __future__ import annotations
 
@@ -18,28 +18,27 @@ from styleaug.images.window import Bounds, Window
 ChannelMode: TypeAlias = Literal["rgb", "each", "joint"]
 CHANNEL_MODES = ("rgb", "each", "joint")
 PERCENTILES = (0.5, 99.5)
-"""What window="percentile" takes for black and white, in percent of the values of an image."""
+"""Black and white of window="percentile", in percent of the values of an image."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How channels, slices and units are to be understood.
+    """How to interpret channels, slices and units.
 
     Attributes:
         channel_mode: "rgb": one grey or three colour channels, stylized together. "each": every
             channel is a grey image of its own. "joint": grey channels that share their statistics.
-        a_min: Value that is black, in the unit of the image; None: the image is in [0, 1] or
-            8 or 16-bit.
-        a_max: Value that is white. Values outside the window are left untouched.
+        a_min: Value of black in the unit of the image; None: the image is in [0, 1], or has 8 or 16
+            bits.
+        a_max: Value of white. Values outside of the window are left unchanged.
         slice_axis: Spatial axis that a volume is cut along.
         window: "percentile": black and white are the percentiles 0.5 and 99.5 of each image (with
-            "each" of each channel), for MR and other data whose unit means nothing.
-
+            "each" of each channel), for MR and other data in arbitrary units.
         out_of_range: As in `styleaug.images.batch.as_images`, for images without a window.
 
     Raises:
-        ValueError: If the mode is unknown, or the window is not complete and rising, or there are
-            two.
+        ValueError: If the mode is unknown, the window is incomplete or not rising, or both kinds
+            of window are given.
     """
 
     channel_mode: ChannelMode = "rgb"
@@ -78,14 +77,15 @@ def as_volume(image: Tensor, layout: Layout) -> Images:
 
     Args:
         image: ``(C, H, W)`` or ``(C, H, W, D)``.
-        layout: How to understand it.
+        layout: How to interpret it.
 
     Returns:
-        One image per group of channels that go together, as `as_volumes` gives them. Its way back
-        ends in the unit and data type that came in, with values outside the window as they were.
+        One image per group of channels that are stylized together, as in `as_volumes`. Its
+        ``restore`` gives the unit and data type of the input, with values outside of the window
+        unchanged.
 
     Raises:
-        TypeError: If there is no window for integers that need one.
+        TypeError: If integers of other types than uint8 and uint16 come without a window.
         ValueError: If the shape does not fit the layout, or as in `as_batch`.
 
     Example:
@@ -126,10 +126,10 @@ def as_volumes(
     value_range: Window | None = None,
     out_of_range: OutOfRange = "raise",
 ) -> Images:
-    """Return volumes as a record of tall images, their slices below each other.
+    """Return volumes as a record of tall images with vertically stacked slices.
 
-    A stylizer that is pointwise sees each volume as one image, so that its statistics are those of
-    the volume and slices do not flicker; for any other, `Images.sliced` cuts it.
+    A pointwise stylizer sees each volume as one image. It uses the statistics of the whole volume,
+    so slices do not flicker. For other stylizers `Images.sliced` separates the slices.
 
     Args:
         volumes: ``(B, C, H, W, D)``, uint8, uint16 or floating point in [0, 1].
@@ -162,7 +162,7 @@ def as_volumes(
 
 
 def _grouped(volumes: Tensor, mode: ChannelMode) -> Tensor:
-    """Return ``(B, C, H, W, D)`` with the channels that go together in one volume."""
+    """Return ``(B, C, H, W, D)``, the channels that are stylized together in one volume."""
     if mode == "each":
         return volumes.flatten(0, 1).unsqueeze(1)
     if mode == "joint":  # the channels below each other in one grey image share statistics
@@ -173,7 +173,7 @@ def _grouped(volumes: Tensor, mode: ChannelMode) -> Tensor:
 def _percentiles(volume: Tensor, *, apart: bool) -> Bounds:
     """Return black and white, ``(C, 1, 1, 1)`` or ``(1, 1, 1, 1)``, as values of the volume.
 
-    Where all values are equal, both lie above them: what is flat is left as it is.
+    If all values are equal, both are larger, so that a flat volume is left unchanged.
     """
     values = volume.to(torch.float32).reshape(len(volume) if apart else 1, -1)
     check_finite("image", values)
@@ -188,7 +188,7 @@ def _percentiles(volume: Tensor, *, apart: bool) -> Bounds:
 
 
 def _check_unit(volume: Tensor) -> None:
-    """Raise where values are in a unit that nobody has named."""
+    """Raise if values have a unit but no window is given."""
     if volume.dtype in (torch.uint8, torch.uint16):
         return
     low, high = extremes(volume)

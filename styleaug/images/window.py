@@ -1,4 +1,4 @@
-"""Values of any unit as images in [0, 1], and back to the bit where nothing was painted."""
+"""Values of any unit as images in [0, 1], and back; unpainted values are kept bit for bit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ its abdomen."""
 
 
 def check_window(name: str, window: Sequence[float] | str | None) -> Window | None:
-    """Return black and white as floats, or raise ``ValueError`` unless they are two that rise.
+    """Return black and white as floats, or raise ``ValueError`` unless black is below white.
 
     Args:
         name: What the caller calls the window, for the message.
@@ -53,7 +53,7 @@ def check_window(name: str, window: Sequence[float] | str | None) -> Window | No
 
 
 def to_unit(values: Tensor, window: Bounds) -> Tensor:
-    """Return float32 values of which black is 0 and white is 1, cut off beyond."""
+    """Return float32 values with black as 0 and white as 1, clamped."""
     low, high = window
     return ((values.to(torch.float32) - low) / (high - low)).clamp_(0.0, 1.0)
 
@@ -61,18 +61,18 @@ def to_unit(values: Tensor, window: Bounds) -> Tensor:
 def back_from_unit(
     values: Tensor, unit: Tensor, window: Bounds, storable: tuple[int, int] | None = None
 ) -> Callable[[Tensor], Tensor]:
-    """Return the way back for what `to_unit` gave.
+    """Return the function that undoes `to_unit`.
 
     Args:
-        values: What came in.
-        unit: What `to_unit` made of it.
-        window: Black and white, as numbers or as tensors that fit ``values``; black above white
-            where dark is stored as a high number.
-        storable: Least and greatest integer that may come back; None: those of the data type.
+        values: The input of `to_unit`.
+        unit: Its output.
+        window: Black and white, as numbers or as tensors that broadcast to ``values``; black is
+            larger than white if high numbers are dark.
+        storable: Smallest and largest integer that may be returned; None: those of the data type.
 
     Returns:
-        A function that maps painted ``unit`` to the unit and data type of ``values``. What lies
-        outside of the window, and what was not painted, stays as it was to the bit.
+        A function that converts painted ``unit`` to the unit and data type of ``values``. Values
+        outside of the window, and those that were not painted, are kept bit for bit.
     """
     low, high = window
     rises, falls = ((values >= a) & (values <= b) for a, b in ((low, high), (high, low)))
@@ -92,6 +92,6 @@ def back_from_unit(
 
 
 def clamped(values: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """Return floats cut off at 0 and 1, and a way back that leaves alone what was not painted."""
+    """Return floats clamped to [0, 1], and a function that keeps the original unpainted values."""
     unit = values.clamp(0.0, 1.0)
     return unit, lambda painted: torch.where(painted != unit, painted, values)

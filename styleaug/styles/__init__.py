@@ -1,4 +1,4 @@
-"""Where styles come from and are kept: banks, batches, and which images stand for many."""
+"""Sources of styles: banks, batches, and the choice of representative images."""
 
 from styleaug.styles.bank import StyleBank
 from styleaug.styles.medoids import color_statistics, find_medoids

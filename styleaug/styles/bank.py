@@ -38,8 +38,8 @@ class StyleBank:
     Args:
         code: The encoded styles.
         names: One name per style, such as its file; by default the numbers.
-        statistics: ``(S, K)``, a vector per style by which styles are compared with images; None
-            where the images are gone and nobody took any.
+        statistics: ``(S, K)``, one vector per style, used to compare styles with images; None if
+            there are none.
 
     Raises:
         ValueError: If there is no style, or the names or statistics do not fit.
@@ -87,8 +87,8 @@ class StyleBank:
             images: Tensors ``(3, H, W)``, arrays ``(H, W[, C])`` or PIL images, or one batch.
             stylizer: A stylizer, or a name of the table.
             names: One name per image.
-            keep: What a stylizer that has the choice keeps of a style ("tokens" or "kv" for
-                Stylizing ViT); only with a name.
+            keep: What the code of a style holds, for stylizers that offer a choice ("tokens" or
+                "kv" for Stylizing ViT); only if ``stylizer`` is a name.
             describe: Turns images ``(B, 3, H, W)`` in [0, 1] into vectors ``(B, K)``, by which
                 styles are compared with images; by default mean and deviation in L*a*b*.
             value_range: Black and white of images of more than 8 bits, such as ``(0, 4095)``; None:
@@ -96,7 +96,7 @@ class StyleBank:
             progress: Show a progress bar on the terminal.
 
         Raises:
-            ValueError: If there is no image, one of them does not fit, or ``keep`` does not.
+            ValueError: If there is no image, or an image or ``keep`` does not fit the stylizer.
         """
         built = _built(stylizer, keep)
         total = len(images) if isinstance(images, Sized) else None
@@ -120,23 +120,24 @@ class StyleBank:
         seed: int = 0,
         progress: bool = False,
     ) -> StyleBank:
-        """Encode image files, DICOM and NIfTI among them; DICOM files of one series are a volume.
+        """Encode image files, including DICOM and NIfTI; DICOM files of one series form a volume.
 
         Args:
             files: A folder (searched with its subfolders), a file, or a list of both.
             stylizer: A stylizer, or a name of the table.
             keep: As in `from_images`.
-            value_range: As in `from_images`; of volumes also "lung", "bone", "soft", "brain" or
+            value_range: As in `from_images`; for volumes also "lung", "bone", "soft", "brain" or
                 "percentile", as in `styleaug.images.open_image`.
-            slices: What of a volume is a style: so many slices, drawn, or "all". None: the whole
-                volume where the stylizer is pointwise, else 8 slices.
-            seed: Seed of the draw of slices, which depends on it and the name of the file.
+            slices: Which slices of a volume become styles: a number of randomly drawn ones, or
+                "all". None: the whole volume as one style if the stylizer is pointwise, otherwise
+                8 slices.
+            seed: Seed of the draw of slices, combined with the name of the file.
             progress: Show a progress bar on the terminal.
 
         Raises:
             FileNotFoundError: If a path does not exist.
-            ImportError: If what reads a file is not installed.
-            ValueError: If there is no image in it.
+            ImportError: If the library that reads a file is not installed.
+            ValueError: If no image is found.
         """
         check_slices(slices)
         window = check_file_window("value_range", value_range)
@@ -161,12 +162,12 @@ class StyleBank:
         slices: Slices = None,
         seed: int = 0,
     ) -> StyleBank:
-        """Encode what one file gave: an image, or what of a volume is a style.
+        """Encode the content of one file: an image, or slices of a volume.
 
         Args:
-            images: As `styleaug.images.open_image` gives them.
-            stylizer: What encodes.
-            path: The file, after which the styles are named.
+            images: As `styleaug.images.open_image` returns them.
+            stylizer: The stylizer that encodes.
+            path: The file; its name becomes the name of the styles.
             slices: As in `from_files`.
             seed: As in `from_files`.
         """
@@ -190,27 +191,27 @@ class StyleBank:
         describe: Describe = color_statistics,
         progress: bool = False,
     ) -> StyleBank:
-        """Encode images of a dataset whose items are an image or start with one.
+        """Encode images of a dataset whose items are images or start with one.
 
         Args:
             dataset: Has ``__len__`` and ``__getitem__``; items are images, tuples that start with
                 an image, or dicts with the key "image". Give it without random augmentation.
             stylizer: A stylizer, or a name of the table.
             count: How many to pick; None takes all.
-            per_domain: Instead of ``count``: how many to pick of every domain.
-            domains: One label per item (scanner, hospital); by default what the items have under
-                the key "domain", and one domain where they have none.
-            representative: Pick the medoids of the style vectors, which cover the dataset, rather
-                than images drawn at random without repetition.
-            sheet: Write a contact sheet of what was picked to this file.
+            per_domain: Instead of ``count``: how many to pick from each domain.
+            domains: One label per item (scanner, hospital); by default the items' entry "domain",
+                or one domain if they have none.
+            representative: Pick the medoids of the style vectors, which cover the dataset, instead
+                of random images.
+            sheet: File for a contact sheet of the picked images.
             seed: Seed of the draw.
             keep: As in `from_images`.
             describe: As in `from_images`.
             progress: Show a progress bar on the terminal.
 
         Raises:
-            ValueError: If ``count`` or ``per_domain`` is not between 1 and what is there, both are
-                given, or ``domains`` does not hold a label per item.
+            ValueError: If ``count`` or ``per_domain`` is not between 1 and the number of images,
+                both are given, or ``domains`` does not hold one label per item.
 
         Example:
             >>> dark, light = torch.rand(9, 3, 32, 32) * 0.3, torch.rand(9, 3, 32, 32) * 0.3 + 0.7
@@ -242,7 +243,7 @@ class StyleBank:
         """Join banks of one stylizer, under new names if they are given.
 
         Raises:
-            ValueError: If there is none, or they come from different stylizers or weights.
+            ValueError: If the list is empty, or they come from different stylizers or weights.
         """
         joined = [name for bank in banks for name in bank.names]
         vectors = [bank.statistics for bank in banks if bank.statistics is not None]
@@ -298,11 +299,11 @@ class StyleBank:
         return self._digest
 
     def draw(self, uniforms: Tensor, applied: Tensor) -> list[int]:
-        """Return one of the styles for every image, all equally likely."""
+        """Return a style id for every image; all styles are equally likely."""
         return (uniforms * len(self)).long().tolist()
 
     def codes(self, ids: Sequence[int], batch: Tensor, stylizer: Stylizer) -> StyleCode:
-        """Return the codes of the ids on the device of the batch."""
+        """Return the codes of some style ids on the device of the batch."""
         self.check_fits(stylizer)
         check_ids(ids, len(self))
         place = str(batch.device)
@@ -323,7 +324,7 @@ class StyleBank:
 
 
 def check_ids(ids: Sequence[int], count: int) -> None:
-    """Raise ``ValueError`` unless all ids are those of ``count`` styles."""
+    """Raise ``ValueError`` unless all ids are in 0 ... ``count`` - 1."""
     wrong = [item for item in ids if not 0 <= item < count]
     if wrong:
         raise ValueError(f"style ids must be in 0 ... {count - 1}, got {wrong[0]}.")
@@ -344,7 +345,7 @@ def _built(stylizer: Stylizer | str, keep: str | None) -> Stylizer:
 def _encode(
     image: AnyImage | Images, stylizer: Stylizer, describe: Describe, window: Window | None
 ) -> tuple[StyleCode, Tensor]:
-    """Return the code and the vectors of an image or a batch."""
+    """Return the code and the statistics of an image or a batch."""
     value_range = None if has_eight_bits(image) else window
     images = as_images(image, value_range=value_range)
     if images.depth > 1:
@@ -358,7 +359,7 @@ def _encode(
 def _write_sheet(
     path: str | Path, images: DatasetImages, groups: dict[Hashable, list[int]]
 ) -> None:
-    """Write a contact sheet of chosen rows: a domain per line, or several if it is long."""
+    """Write a contact sheet of chosen rows: each domain begins a new line."""
     lines = [
         (label, rows[first : first + _SHEET_COLUMNS])
         for label, rows in groups.items()

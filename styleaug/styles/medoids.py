@@ -1,4 +1,4 @@
-"""Statistics of a style as one vector, and the few styles that stand for many."""
+"""Statistics of a style as one vector, and medoids: few styles that represent many."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from styleaug.functional import channel_moments
 from styleaug.images.colorspace import rgb_to_lab
 
 SAMPLE = 2048
-"""Most vectors that medoids are searched among at once: their distances take 16 MB."""
+"""Largest number of vectors in one search for medoids: their distances take 16 MB."""
 
 
 def color_statistics(image: Tensor) -> Tensor:
     """Return the mean and standard deviation of L*, a* and b* of each image.
 
     The Euclidean distance of two such vectors is the 2-Wasserstein distance of Gaussians with
-    these means and (diagonal) deviations, in a space where equal steps look equal.
+    these means and (diagonal) deviations, in a perceptually uniform colour space.
 
     Args:
         image: float ``(B, 3, H, W)`` in [0, 1], RGB.
@@ -37,12 +37,12 @@ def color_statistics(image: Tensor) -> Tensor:
 
 
 def find_medoids(vectors: Tensor, count: int, *, seed: int = 0) -> list[int]:
-    """Return the rows whose summed distance to all rows, each to its nearest, is small.
+    """Return rows (medoids) with a small sum of distances from all rows to their nearest one.
 
     Args:
         vectors: float ``(N, K)``.
         count: How many rows to pick, 1 ... N.
-        seed: Seed of the sample that is searched where N exceeds `SAMPLE`.
+        seed: Seed of the sample that is searched if N exceeds `SAMPLE`.
 
     Returns:
         Rows in ascending order.
@@ -73,7 +73,7 @@ def find_medoids(vectors: Tensor, count: int, *, seed: int = 0) -> list[int]:
 
 
 def _built(distances: Tensor, count: int) -> list[int]:
-    """Return medoids chosen greedily, each the row that lowers the sum most."""
+    """Return medoids that are chosen greedily: each lowers the sum most."""
     chosen: list[int] = []
     nearest = torch.full_like(distances[0], float("inf"))
     for _ in range(count):
@@ -85,7 +85,7 @@ def _built(distances: Tensor, count: int) -> list[int]:
 
 
 def _swapped(distances: Tensor, chosen: list[int]) -> list[int]:
-    """Replace a medoid by another row as long as that lowers the sum; the sum bounds the steps."""
+    """Replace medoids by other rows as long as this lowers the sum, which must end."""
     while True:
         change = _swap_changes(distances, chosen)
         change[chosen] = float("inf")

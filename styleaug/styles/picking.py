@@ -1,4 +1,4 @@
-"""Which images of a dataset become styles: some at random, or those that stand for all."""
+"""Choice of the images of a dataset that become styles: random ones or representative ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Describe = Callable[[Tensor], Tensor]
 
 
 class DatasetImages(Sequence[Any]):
-    """The images of a dataset, or of chosen rows of it, read when they are asked for.
+    """The images of a dataset, or of some of its rows, read on access.
 
     Args:
         dataset: Its items are images, tuples that start with one, or dicts with the key "image".
@@ -49,20 +49,19 @@ def pick_rows(
     seed: int,
     progress: bool,
 ) -> dict[Hashable, list[int]]:
-    """Return the rows that are picked, under the label of their domain.
+    """Return the picked rows, grouped by the label of their domain.
 
     Args:
         dataset: As in `DatasetImages`.
-        count: How many to pick of the whole; None, with no ``per_domain`` either, takes all.
-        per_domain: How many to pick of every domain.
-        domains: One label per item; None takes what the items have under the key "domain".
-        describe: Pick the medoids of these vectors; None draws at random.
+        count: How many to pick in total; None takes all, unless ``per_domain`` is given.
+        per_domain: How many to pick from each domain.
+        domains: One label per item; None takes the items' entry "domain".
+        describe: Pick the medoids of the vectors of this function; None draws at random.
         seed: Seed of the draw.
         progress: Show a progress bar while the dataset is read.
 
     Raises:
-        ValueError: If there are fewer images than asked for, both numbers are given, or the
-            labels do not fit.
+        ValueError: If there are too few images, both numbers are given, or the labels do not fit.
     """
     size = len(dataset)
     if count is not None and per_domain is not None:

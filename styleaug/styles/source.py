@@ -21,10 +21,10 @@ Styles: TypeAlias = "str | Path | AnyImage | Sequence[str | Path | AnyImage] | S
 
 @runtime_checkable
 class StyleSource(Protocol):
-    """Gives every image of a batch a style: first an id that can be written down, then a code."""
+    """Gives every image of a batch a style: first an id, which can be saved, then its code."""
 
     def fingerprint(self, batch_size: int) -> str:
-        """Return what drawn ids are good for; replaying them elsewhere is refused."""
+        """Return a text that identifies the styles; drawn ids are valid only for equal ones."""
         ...
 
     def draw(self, uniforms: Tensor, applied: Tensor) -> list[int]:
@@ -32,7 +32,7 @@ class StyleSource(Protocol):
 
         Args:
             uniforms: float64 ``(B,)`` random numbers in [0, 1), one per image.
-            applied: bool ``(B,)``, which images will be stylized.
+            applied: bool ``(B,)``: the images that will be stylized.
         """
         ...
 
@@ -40,9 +40,9 @@ class StyleSource(Protocol):
         """Return the code of each id.
 
         Args:
-            ids: Style ids that `draw` gave.
-            batch: The whole batch ``(B, C, H, W)`` that is being stylized, in its own data type.
-            stylizer: What encodes and will use the codes.
+            ids: Style ids that `draw` returned.
+            batch: The whole batch ``(B, C, H, W)`` to be stylized, in its own data type.
+            stylizer: The stylizer that will use the codes.
         """
         ...
 
@@ -51,13 +51,12 @@ class BatchStyles:
     """Every image takes the style of another image of its batch.
 
     Args:
-        within: "batch" draws from all other images. "applied" passes the styles round in a circle
-            among the images that are stylized, in random order: the protocol of Stylizing ViT.
-            Where only one image is stylized, it draws from the whole batch (the original protocol
-            would give it its own style).
+        within: "batch" draws from all other images. "applied" permutes the styles of the stylized
+            images in a random cycle: the protocol of Stylizing ViT. If only one image is stylized,
+            its style is drawn from the whole batch (the original protocol would use its own).
 
     Raises:
-        ValueError: If ``within`` is neither.
+        ValueError: If ``within`` is neither of both.
 
     Example:
         >>> source = BatchStyles()
@@ -112,14 +111,14 @@ def as_style_source(
     Args:
         styles: "batch", a bank, the path of a saved bank, a folder, a file, a list of files or
             images, a batch of images, or any other source.
-        stylizer: What encodes them.
-        portion: Whether a fixed portion of each batch is stylized, which makes "batch" pass the
-            styles round among those images.
+        stylizer: The stylizer that encodes them.
+        portion: Whether a fixed portion of each batch is stylized; then "batch" exchanges the
+            styles among these images.
         value_range: As in `StyleBank.from_images`.
 
     Raises:
         FileNotFoundError: If a path does not exist.
-        ValueError: If no image is there, or a bank does not fit the stylizer.
+        ValueError: If there is no image, or a bank does not fit the stylizer.
     """
     if isinstance(styles, str) and styles == "batch":
         return BatchStyles("applied" if portion else "batch")
@@ -141,5 +140,5 @@ def _all_paths(styles: Any) -> bool:
 
 
 def _images(styles: Any) -> Any:
-    """Return the images of a list; one image or a batch counts as a list of one."""
+    """Return a list of images; a single image becomes a list of one."""
     return styles if isinstance(styles, Sequence | Iterator) else [styles]

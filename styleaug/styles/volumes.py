@@ -1,4 +1,4 @@
-"""Which slices of a volume are styles."""
+"""Choice of the slices of a volume that become styles."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from styleaug.images.batch import Images
 Slices: TypeAlias = "int | Literal['all'] | None"
 
 _DRAWN = 8
-"""Slices that a stylizer takes of a volume which it cannot take as a whole."""
+"""Number of slices drawn from a volume for stylizers that are not pointwise."""
 _SEEN = 16
-"""Most slices that a volume is described by."""
+"""Largest number of slices that describe a volume."""
 
 
 def check_slices(slices: Slices) -> None:
@@ -28,14 +28,14 @@ def check_slices(slices: Slices) -> None:
 def style_images(
     images: Images, path: Path, slices: Slices, seed: int, *, whole: bool
 ) -> list[tuple[str, Images]]:
-    """Return what of a file is a style, named.
+    """Return the parts of a file that become styles, with their names.
 
-    Slices in which all values are equal, such as air, are left out unless all are.
+    Slices of a single value, such as air, are left out unless all are like that.
 
     Args:
         images: One image or volume.
-        path: Its file: it names the styles, and its name and the seed draw the slices.
-        slices: How many slices, "all", or None.
+        path: Its file; its name is part of the names of the styles and of the seed.
+        slices: Number of slices, "all", or None.
         seed: Seed of the draw.
         whole: Whether None means the whole volume.
 
@@ -59,7 +59,7 @@ def style_images(
 
 
 def spread(depth: int) -> list[int]:
-    """Return the slices that describe a volume, evenly apart.
+    """Return the numbers of the slices that describe a volume, evenly spaced.
 
     Example:
         >>> spread(3), spread(64)[:3]

@@ -1,4 +1,4 @@
-"""StyleX: a learned similarity of X-ray styles, the pipelines it knows, and what to do with it."""
+"""StyleX: a learned similarity of X-ray styles, its pipelines, style selection and matching."""
 
 from styleaug.appearance.pipelines import PIPELINES, LocalLaplacian, Pipeline, UnsharpTone
 from styleaug.stylex.encoder import StyleX

@@ -1,4 +1,4 @@
-"""StyleX: how alike two X-rays were processed, whatever they show."""
+"""StyleX: similarity of the processing of two X-rays, independent of their anatomy."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SIZE = 512
 """Length of an embedding."""
 
 VIEWS = (1, 2, 8)
-"""Copies of an image that may be averaged."""
+"""Numbers of copies of an image that can be averaged."""
 
 
 class StyleEncoder(nn.Module):
@@ -66,9 +66,9 @@ class SimSiamHeads(nn.Module):
     """Projector and predictor of SimSiam.
 
     Args:
-        size: Of the embeddings.
-        width: Of the projections.
-        bottleneck: Between the layers of the predictor.
+        size: Length of the embeddings.
+        width: Length of the projections.
+        bottleneck: Width between the layers of the predictor.
 
     Source:
         Chen & He, "Exploring Simple Siamese Representation Learning", CVPR 2021, with three layers
@@ -94,19 +94,20 @@ class SimSiamHeads(nn.Module):
 class StyleX(nn.Module):
     """Similarity of X-ray styles: the cosine of two embeddings, 1 for the same processing.
 
-    Frozen, but gradients pass to the images, so that it can be a loss.
+    The encoder is frozen, but gradients reach the images, so that it can be used as a loss.
 
     Args:
         weights: "films", which ``pip install 'styleaug[weights]'`` brings, or a file written by
             ``styleaug train stylex``.
-        views: How many copies of an image are embedded and averaged: 1, the image itself; 2, and
-            its mirror image; 8, and both turned by quarters. Processing has no direction, so that
-            what copies differ by is error: 8 find a style more surely, at 8 times the cost.
+        views: How many copies of an image are embedded and averaged: 1 is the image itself; 2 adds
+            its mirror image; 8 adds both turned by 90, 180 and 270 degrees. Processing has no
+            direction, so differences between copies are errors: 8 copies identify a style more
+            reliably, at 8 times the cost.
 
     Raises:
         FileNotFoundError: If there is no such file, or ``styleaug-weights`` is not installed.
-        ValueError: If there are no weights of this name, they do not fit, or ``views`` is none of
-            these.
+        ValueError: If there are no weights of this name, they do not fit, or ``views`` is not 1, 2
+            or 8.
 
     Example:
         >>> from styleaug.stylex import LocalLaplacian
@@ -175,8 +176,8 @@ def grey_images(images: Tensor) -> Tensor:
     """Return images as ``(B, 1, H, W)``.
 
     Raises:
-        ValueError: If they are no images of one or three channels in [0, 1] with sides of at least
-            32 pixels.
+        ValueError: If they are not images with one or three channels in [0, 1] and sides of at
+            least 32 pixels.
     """
     check_images("images", images, (1, 3))
     check_sides("images", images, 32)

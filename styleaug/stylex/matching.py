@@ -1,4 +1,4 @@
-"""Find the parameters with which a pipeline makes an image look like a reference."""
+"""Find the parameters of a pipeline that make an image look like a reference."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ def match_pipeline(
 ) -> Own:
     """Return the parameters whose output is closest to the reference.
 
-    Gradient descent (Adam) from several random starts at once, each parameter held in its range;
-    the best of all steps counts.
+    Gradient descent (Adam) from several random starts at once, with each parameter kept in its
+    range; the best result of all steps is returned.
 
     Args:
         image: A plain image ``(1, 1 or 3, H, W)`` in [0, 1].
-        reference: A processed image, of any content and size, likewise.
+        reference: A processed image of any anatomy and size, likewise.
         pipeline: The class of the pipeline.
-        distance: From images ``(B, 1, H, W)`` and as many references to ``(B,)``; `StyleX` is one.
-        steps: Updates.
-        starts: Random starts.
-        learning_rate: Of Adam, in units of the ranges.
+        distance: Function of images and references, ``(B, 1, H, W)`` each, to ``(B,)``, such as
+            `StyleX`.
+        steps: Number of updates.
+        starts: Number of random starts.
+        learning_rate: Learning rate of Adam, in units of the ranges.
         seed: Seed of the starts and of noise.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which styles to take: those like a reference, those unlike it, or those that differ most."""
+"""Style selection: similar to a reference, different from it, or diverse."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MODES = ("nearest", "farthest", "diverse")
 
 
 class Embedding(Protocol):
-    """What selection needs of `StyleX`."""
+    """The part of `StyleX` that selection uses."""
 
     def embed(self, images: Tensor) -> Tensor:
         """Return vectors ``(B, K)`` of unit length."""
@@ -29,17 +29,17 @@ def select_styles(
 ) -> Tensor:
     """Return the positions of k styles.
 
-    * "nearest": those most like the references, the nearest first;
-    * "farthest": those least like them, the farthest first;
-    * "diverse": the nearest one, then always the one that is farthest from all chosen so far.
+    * "nearest": the most similar to the references, nearest first;
+    * "farthest": the least similar, farthest first;
+    * "diverse": first the nearest one, then repeatedly the one farthest from all chosen so far.
 
     Args:
         styles: Images ``(S, C, H, W)`` in [0, 1], or their embeddings ``(S, K)``, such as the
             ``statistics`` of a bank that was made with ``describe=metric.embed``.
-        reference: Images ``(R, C, H, W)`` or embeddings; their mean direction is what counts.
-        k: How many.
+        reference: Images ``(R, C, H, W)`` or embeddings; their mean direction is used.
+        k: Number of styles.
         metric: `StyleX`, or anything that embeds images.
-        mode: Which.
+        mode: "nearest", "farthest" or "diverse".
 
     Returns:
         int64 ``(k,)``.

@@ -1,4 +1,4 @@
-"""Guards: does a stylized view still show what the image shows?
+"""Guards: they reject stylized views that no longer show the content of the image.
 
 A guard is called with stylized images and contents, ``(N, 3, H, W)`` in [0, 1], and returns
 ``(N,)`` booleans.
@@ -16,10 +16,10 @@ from styleaug.stylizers.base import Stylizer
 
 @dataclass(frozen=True)
 class KeepsEdges:
-    """Accept views whose edges correlate with the content's.
+    """Accepts views whose edges correlate with those of the content.
 
     Attributes:
-        threshold: Least correlation of the Sobel magnitudes.
+        threshold: Smallest accepted correlation of the Sobel magnitudes.
 
     Example:
         >>> import torch
@@ -37,10 +37,10 @@ class KeepsEdges:
 
 @dataclass(frozen=True)
 class KeepsStructure:
-    """Accept views whose grey is structurally similar (SSIM) to the content's.
+    """Accepts views whose grey is structurally similar (SSIM) to that of the content.
 
     Attributes:
-        threshold: Least SSIM.
+        threshold: Smallest accepted SSIM.
     """
 
     threshold: float = 0.6
@@ -53,11 +53,11 @@ class KeepsStructure:
 
 @dataclass(frozen=True, eq=False)
 class Restores:
-    """Accept views that the stylizer can bring back: stylized in the content's style, SSIM tells.
+    """Accepts views that are similar (SSIM) to the content once stylized back to its style.
 
     Attributes:
-        stylizer: Paints the view in the style of the content.
-        threshold: Least SSIM of the restored image and the content.
+        stylizer: The stylizer that repaints the view in the style of the content.
+        threshold: Smallest accepted SSIM of the restored image and the content.
 
     Source:
         The restoration of RAST (Ma et al., WACV 2023), as a check.

@@ -1,4 +1,4 @@
-"""From the outputs of several views to one prediction and its uncertainty."""
+"""Merge the outputs of several views to one prediction, with its uncertainty."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ ACTIVATIONS = ("softmax", "sigmoid")
 
 @dataclass(frozen=True)
 class StyleStats:
-    """How much the views of each sample agree; maps for dense outputs.
+    """Agreement of the views of each sample; maps for dense outputs.
 
     Attributes:
         mean: ``(B, C, ...)`` mean of the activated outputs.
         std: ``(B, C, ...)`` their standard deviation (biased: 0 for one view).
         entropy: Entropy of the mean in nats, ``(B, ...)`` for softmax, ``(B, C, ...)`` for sigmoid;
             None without an activation, like the two that follow.
-        mutual_information: That entropy less the mean entropy of the views: how much of the
-            uncertainty comes from the style.
-        agreement: Share of the views that decide as the merged prediction does.
-        accepted: ``(B, n)``: False where the guard rejected a stylized view and the image itself
-            took its place.
+        mutual_information: That entropy minus the mean entropy of the views: the part of the
+            uncertainty that comes from the style.
+        agreement: Share of the views with the same decision as the merged prediction.
+        accepted: ``(B, n)``: False if the guard rejected a stylized view, which the image itself
+            then replaces.
         styles: ``(B, n)`` ids of the styles in the bank.
     """
 
@@ -60,7 +60,7 @@ def check_merge(merge: Merge, activation: Activation) -> None:
 
 
 def check_columns(output: Tensor, activation: Activation) -> None:
-    """Refuse a softmax over one column, which is 1 whatever the model says."""
+    """Refuse a softmax over one column, which is always 1."""
     if activation == "softmax" and output.shape[1] == 1:
         raise ValueError(
             "activation='softmax' needs at least two columns, got one, of which it is always 1. "
@@ -76,7 +76,7 @@ def merge_views(outputs: Tensor, merge: Merge, activation: Activation) -> Tensor
         merge: "mean_prob": mean of the probabilities; "mean_logit": activation of the mean;
             "max": largest probability of each class, for softmax scaled to sum to one; "vote":
             share of the views that decide for a class; or a function of the activated outputs.
-        activation: "softmax" over C, "sigmoid", or None where outputs stay as they are.
+        activation: "softmax" over C, "sigmoid", or None to leave outputs as they are.
 
     Returns:
         ``(B, C, ...)``.

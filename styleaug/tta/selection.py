@@ -1,4 +1,4 @@
-"""Which styles of a bank a test image is seen in."""
+"""Choice of the styles of a bank for a test image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SELECTS = ("random", "nearest", "farthest")
 
 
 def random_styles(ids: Sequence[int | str], total: int, count: int, seed: int) -> Tensor:
-    """Return ``(B, count)`` distinct style ids that depend on the sample's id and the seed alone.
+    """Return ``(B, count)`` distinct style ids; they depend on the sample's id and the seed only.
 
     Example:
         >>> random_styles(["a", "b", "a"], 5, 2, seed=0)[[0]].equal(
@@ -33,10 +33,10 @@ def closest_styles(vectors: Tensor, bank: StyleBank, count: int, *, farthest: bo
     """Return ``(B, count)`` ids of the styles at the smallest or largest Euclidean distance.
 
     Args:
-        vectors: ``(B, K)``, what the bank's ``statistics`` are for the images.
+        vectors: ``(B, K)`` statistics of the images, computed like those of the bank.
         bank: Styles with statistics.
-        count: How many per image.
-        farthest: Take the largest distances.
+        count: Number of styles per image.
+        farthest: Choose the largest distances instead of the smallest.
     """
     statistics = torch.as_tensor(bank.statistics)
     distances = torch.cdist(vectors.cpu().double(), statistics.double())

@@ -1,4 +1,4 @@
-"""Every image in several styles: the views that a model sees."""
+"""Views for a model: every image in several styles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from styleaug.transform import StyleTransfer
 def stylized_views(core: StyleTransfer, images: Images, styles: Tensor, alpha: float) -> Tensor:
     """Return ``(B, n, C, H, W)``: every image of the batch in its own n styles.
 
-    The content is encoded once for all its styles where the stylizer can.
+    The content is encoded once for all its styles if the stylizer supports it.
     """
     rows = [tuple(row) for row in styles.tolist()]
     images = replace(images, restore=lambda batch: batch)

@@ -1,4 +1,4 @@
-"""StyleTTA: a model that sees every image in several styles."""
+"""StyleTTA: test-time augmentation of a model with several styles per image."""
 
 from __future__ import annotations
 
@@ -36,45 +36,47 @@ Output = Tensor | Mapping[str, Tensor] | tuple[Any, ...]
 class StyleTTA(nn.Module):
     """Predict under several styles of the training images and merge the predictions.
 
-    Drops into an inference loop in the place of the model: the output has the shape of
-    ``model(x)``. The model is put into evaluation mode for the call and left as it was; there are
-    no gradients.
+    Use it in an inference loop in place of the model: the output has the shape of ``model(x)``. The
+    model is in evaluation mode during the call and gets its mode back afterwards. No gradients are
+    computed.
 
-    Images are seen in [0, 1], so what normalises them belongs into the model or ``preprocess``.
+    Images must be in [0, 1], so normalisation belongs in the model or in ``preprocess``.
 
     Args:
         model: A module or function of a batch, which returns scores ``(B, C)``, maps
-            ``(B, C, H, W[, D])``, or a dict of such tensors. Of an object with ``.logits``, as
-            Hugging Face's models return, those count; of a tuple its first part.
+            ``(B, C, H, W[, D])``, or a dict of such tensors. If it returns an object with
+            ``.logits``, as models of Hugging Face do, the logits are used; of a tuple, the first
+            element.
         transform: A `StyleTransfer`, a `Stylizer`, or the name of one.
         bank: Styles of training images: a `StyleBank`, or what `StyleTransfer` takes for
             ``styles``. None takes those of the transform.
         n: Styles per image.
-        include_identity: Let the image as it is count as a view, too.
-        select: "random": diversify; "nearest": align with the n styles whose statistics are
-            closest to the image's; "farthest"; or a function of the contents ``(B, 3, H, W)``, the
-            bank and n that returns ids ``(B, n)``.
-        describe: What "nearest" and "farthest" compare: turns contents into vectors ``(B, K)``.
-            The bank must have been built with the same.
+        include_identity: Also use the original image as a view.
+        select: "random" for diverse styles; "nearest" for the n styles whose statistics are closest
+            to those of the image; "farthest" for the opposite; or a function of the contents
+            ``(B, 3, H, W)``, the bank and n that returns ids ``(B, n)``.
+        describe: The statistics that "nearest" and "farthest" compare: a function from contents to
+            vectors ``(B, K)``. The bank must have been built with the same function.
         merge: "mean_prob", "mean_logit", "max", "vote", or a function of the activated outputs
             ``(V, B, C, ...)``.
-        activation: What turns outputs into probabilities: "softmax" over C, "sigmoid", or None.
+        activation: How outputs become probabilities: "softmax" over C, "sigmoid", or None.
             The merged result is a probability unless this is None.
         alpha: Stylization strength of the views.
         preprocess: Applied to every batch of views before the model, such as a normalisation.
-        accept: Guard; a view that it rejects is replaced by the image itself. See
-            `styleaug.tta.guard`.
-        max_batch: Most views that go through the model at once; None: all. Halved, with one
+        accept: A guard of `styleaug.tta.guard`; views that it rejects are replaced by the original
+            image.
+        max_batch: Largest number of views per call of the model; None: all. Halved, with one
             warning, when memory runs out.
         return_stats: Return ``(output, stats)``, with a `StyleStats` (a dict of them where the
             model returns a dict).
         seed: Seed of "random".
 
     Raises:
-        ValueError: If there are fewer styles than ``n``, the bank is of another stylizer or has
-            no fitting statistics, the merge does not fit the activation, a softmax has one column,
-            the output of the model changes its shape, or a guard does not judge every view.
-        TypeError: If the images are no tensor, or the model returns none of the above.
+        ValueError: If the bank has fewer than ``n`` styles, belongs to another stylizer or has no
+            fitting statistics; if the merge does not fit the activation or a softmax has one
+            column; if the shape of the model's output varies; or if a guard does not return one
+            boolean per view.
+        TypeError: If the images are not a tensor, or the model returns none of the above.
 
     Source:
         Stylizing ViT (arXiv 2601.17586), test-time alignment: ``n=1, include_identity=False``.
@@ -140,11 +142,11 @@ class StyleTTA(nn.Module):
 
         Args:
             images: ``(B, C, H, W)`` or ``(B, C, H, W, D)``, in [0, 1] or 8 or 16-bit.
-            ids: One id per sample; "random" then picks styles for each sample, whatever its batch.
-                Without, all samples are seen in the same styles.
+            ids: One id per sample; "random" then draws styles for each sample, independent of its
+                batch. Without ids all samples get the same styles.
 
         Returns:
-            What the model returns, merged; with ``return_stats`` a pair.
+            The merged output, in the form that the model returns; with ``return_stats`` a pair.
         """
         seen = _as_record(images, check=self.core.check)
         contents = to_content(seen.batch)
