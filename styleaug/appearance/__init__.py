@@ -1,7 +1,8 @@
-"""Appearances: what laboratories, scanners, cameras and files do to a picture.
+"""Appearances: how laboratories, scanners, cameras and file formats change a picture.
 
 One module per idea, each with its ranges, units and sources. `Appearance` draws from them as an
-augmentation; `change_appearance` applies what was drawn; `EFFECTS` and `KINDS` say what there is.
+augmentation, `change_appearance` applies params, and `EFFECTS` and `KINDS` are the tables of
+effects.
 """
 
 from styleaug.appearance.effect import Effect, Parameter

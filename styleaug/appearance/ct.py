@@ -1,4 +1,4 @@
-"""CT: the window that Hounsfield units are seen in, and the kernel they were made with."""
+"""CT: window and reconstruction kernel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from styleaug.appearance.sharpness import gaussian_blur
 
 
 class Window(Effect):
-    """Another centre and width of the window; what is outside is black or white.
+    """Changes centre and width of the window; values outside of it become black or white.
 
     Source:
         Soft-tissue windows of 350 to 450 HU around 30 to 60 HU are in use for one organ (Bae et
@@ -32,7 +32,7 @@ class Window(Effect):
 
 
 class Kernel(Effect):
-    """A smoother or sharper reconstruction kernel: gains of two bands.
+    """Imitates a smoother or sharper reconstruction kernel by gains of two frequency bands.
 
     Source:
         Modulation transfer functions of B20 to B70 (Siemens) and of soft to bone (GE) differ by

@@ -1,4 +1,4 @@
-"""Dermoscopy: skin tone, and what the polariser lets through."""
+"""Dermoscopy: skin tone, and reflections that a polariser would remove."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SkinTone(Effect):
 
 
 class Veil(Effect):
-    """Light that the surface reflects: none behind crossed polarisers, a veil without.
+    """Adds light reflected by the surface, which crossed polarisers would remove.
 
     Source:
         Benvenuto-Andrade et al., Arch. Dermatol. 2007: contact and polarised dermoscopy differ in

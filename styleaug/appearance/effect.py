@@ -1,4 +1,4 @@
-"""One change of how a picture is made: its parameters, and the function that applies them."""
+"""The base of effects: parameters with ranges, and a function that applies them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Parameter:
-    """A number of an effect and the range that strength 1 draws it from.
+    """A parameter of an effect, with its range at strength 1.
 
     Attributes:
-        name: What it is called.
+        name: Its name.
         neutral: The value that changes nothing.
         low: Lowest value at strength 1.
         high: Highest value at strength 1.
-        unit: What it is measured in.
-        log: Draw evenly in its logarithm, as for gains.
+        unit: Its unit.
+        log: Whether its logarithm is drawn uniformly, as for gains.
 
     Example:
         >>> gain = Parameter("gain", neutral=1.0, low=0.5, high=2.0, unit="factor", log=True)
@@ -37,11 +37,11 @@ class Parameter:
     log: bool = False
 
     def at(self, place: Tensor, strength: Tensor) -> Tensor:
-        """Return the values at places in [0, 1] of the range, drawn towards neutral.
+        """Return the values at relative positions in the range, scaled by the strength.
 
         Args:
             place: ``(B,)`` in [0, 1]; 0 is the lowest value, 1 the highest.
-            strength: ``(B,)``: 0 is neutral, 1 the range, over 1 beyond it.
+            strength: ``(B,)``: 0 is neutral, 1 is the range, larger values exceed it.
         """
         low, high, neutral = (
             (math.log(x) for x in (self.low, self.high, self.neutral))
@@ -53,16 +53,16 @@ class Parameter:
 
 
 class Effect(ABC):
-    """One change of how a picture is made.
+    """One change of how a picture was made.
 
-    A subclass has a name, its parameters with ranges, units and sources, and `apply`. Neutral
-    values change nothing, and rows of a batch do not know each other.
+    A subclass has a name, parameters with ranges, units and sources, and `apply`. Neutral values
+    change nothing, and the images of a batch are independent of each other.
 
     Attributes:
-        name: What it is called in params and kinds.
-        parameters: Its numbers, in the order of the columns of ``values``.
-        reproducible: Whether a colour map and a filter of the whole picture can repeat it. Noise,
-            compression and uneven light cannot be.
+        name: Its name in params and kinds.
+        parameters: Its parameters, in the order of the columns of ``values``.
+        reproducible: Whether a global colour map and filter could reproduce it. For noise,
+            compression and uneven light this is False.
     """
 
     name: ClassVar[str]
@@ -71,11 +71,11 @@ class Effect(ABC):
 
     @abstractmethod
     def apply(self, images: Tensor, values: Tensor) -> Tensor:
-        """Change images, each with values of its own.
+        """Change every image by its own values.
 
         Args:
             images: float32 ``(B, 3, H, W)`` RGB in [0, 1].
-            values: float32 ``(B, P)``, a column per parameter.
+            values: float32 ``(B, P)``, one column per parameter.
 
         Returns:
             ``(B, 3, H, W)``; may leave [0, 1].
@@ -93,12 +93,12 @@ def columns(values: Tensor) -> list[Tensor]:
 
 
 def color_matrix(images: Tensor, matrix: Tensor) -> Tensor:
-    """Return every colour of ``(B, 3, H, W)`` multiplied by its image's ``(B, 3, 3)`` matrix."""
+    """Multiply the colours of each image ``(B, 3, H, W)`` by its matrix ``(B, 3, 3)``."""
     return torch.bmm(matrix, images.flatten(2)).view_as(images)
 
 
 GAMMA = 2.2
-"""Exponent between stored values and light, near enough to sRGB's curve."""
+"""Exponent between stored values and light, close to the curve of sRGB."""
 
 
 def to_light(images: Tensor) -> Tensor:
@@ -112,5 +112,5 @@ def from_light(light: Tensor) -> Tensor:
 
 
 def to_density(images: Tensor) -> Tensor:
-    """Return optical densities (Lambert-Beer, natural logarithm), at most that of one level."""
+    """Return optical densities (Lambert-Beer, natural logarithm) of values of at least 1/255."""
     return -images.clamp_min(1.0 / 255.0).log()

@@ -1,4 +1,4 @@
-"""Exposure: how much light is collected, and what dark is stored as."""
+"""Exposure: amount of light, and black level."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from styleaug.appearance.effect import Effect, Parameter, columns, from_light, t
 
 
 class Exposure(Effect):
-    """More or less light, and a black level; what is over white is cut off, as in a sensor.
+    """Changes the amount of light and the black level; values above white are clipped.
 
     Source:
-        Half a stop either way is what automatic exposure misses by; black levels of -0.05 to 0.08
+        Errors of automatic exposure reach half a stop either way; black levels of -0.05 to 0.08
         are veiling glare and the offset of converters (Holst & Lomheim, *CMOS/CCD Sensors*).
     """
 

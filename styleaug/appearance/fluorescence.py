@@ -1,4 +1,4 @@
-"""Fluorescence: gain, background, and what is stored as dark."""
+"""Fluorescence: gain and background."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from styleaug.appearance.effect import Effect, Parameter, columns
 
 
 class FluorescenceGain(Effect):
-    """Gain of the detector and light of the background.
+    """Changes the gain of the detector and the background light.
 
     Source:
         Exposures of one plate differ threefold, backgrounds by a tenth of the range (BBBC038,

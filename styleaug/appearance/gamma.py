@@ -10,7 +10,7 @@ from styleaug.appearance.effect import Effect, Parameter
 
 
 class Gamma(Effect):
-    """One exponent for all channels.
+    """Applies one exponent to all channels.
 
     Source:
         1.0 (raw) to 2.6 (cinema) against 2.2 gives exponents of 0.45 to 1.2; film and displays
@@ -26,7 +26,7 @@ class Gamma(Effect):
 
 
 class ChannelGamma(Effect):
-    """An exponent for each channel: the layers of a film, or a lookup table per channel.
+    """Applies one exponent per channel, like the layers of a film or lookup tables.
 
     Source:
         Slopes of the layers of colour film differ by up to a sixth (Hunt, *The Reproduction of

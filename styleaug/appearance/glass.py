@@ -1,4 +1,4 @@
-"""Empty glass: the colour of the light where nothing is."""
+"""Empty glass: the colour of the light."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from styleaug.appearance.effect import Effect, Parameter
 
 
 class Glass(Effect):
-    """Lamp and cover glass tint everything by a factor per channel, empty glass most visibly.
+    """Multiplies every channel by a factor, as lamp and glass do; most visible on empty glass.
 
     Source:
-        Levels of empty glass between 200 and 250 of 255, up to 20 apart between channels, are what
-        scanners and cameras on microscopes give (MIDOG 2021, BreaKHis, BBBC038).
+        Levels of empty glass between 200 and 250 of 255, up to 20 apart between channels, are
+        typical of scanners and microscope cameras (MIDOG 2021, BreaKHis, BBBC038).
     """
 
     name = "glass"

@@ -1,4 +1,4 @@
-"""Illumination: light that falls off towards the border."""
+"""Illumination: light that decreases towards the border."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from styleaug.appearance.effect import Effect, Parameter, columns
 
 
 class Illumination(Effect):
-    """Light that falls off with the squared distance from a brightest place.
+    """Darkens pixels with the squared distance from the brightest point.
 
     Source:
         The cos^4 law of lenses to second order (Kingslake, *Optical System Design*); half of the

@@ -1,4 +1,4 @@
-"""JPEG: what compression rounds away."""
+"""JPEG: artefacts of compression."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _YCBCR = torch.tensor(
 
 
 class Jpeg(Effect):
-    """Blocks of 8 x 8 whose cosines are rounded, without chroma subsampling; 100 changes nothing.
+    """Rounds the cosine coefficients of 8 x 8 blocks, without chroma subsampling; 100 is neutral.
 
     Source:
         ITU-T T.81, Annex K.1 (tables), scaled by quality as in libjpeg.

@@ -1,4 +1,4 @@
-"""Kinds of images, and which effects apply to them. Two tables that can be read."""
+"""Tables of all effects, and of the kinds of images they apply to."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ EFFECTS: Mapping[str, Effect] = {
         Jpeg(),
     )
 }
-"""All effects in the order in which a picture meets them: specimen, light, optics, sensor, file."""
+"""All effects in the order of image formation: specimen, light, optics, sensor, file."""
 
 _CAMERA = (
     *("illumination", "white-balance", "exposure", "point-spread", "sensor", "noise", "gamma"),
@@ -70,6 +70,6 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     ),
     "ct": ("window", "kernel", "noise", "gamma", "sharpening"),
 }
-"""Which effects change a kind of image. "stained" is histology, cytology and blood smears;
+"""The effects that apply to each kind of image. "stained" is histology, cytology and blood smears;
 "dermoscopy" and "photograph" are colour cameras (fundus: "photograph"). Grey images of the last
 three kinds stay grey."""

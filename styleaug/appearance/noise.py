@@ -1,4 +1,4 @@
-"""Noise: of the converter, of photons, and grain."""
+"""Noise: of photons, the converter, and film grain."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from styleaug.appearance.effect import Effect, Parameter, columns
 
 
 class Noise(Effect):
-    """Gaussian noise whose variance rises with the signal; grey images get grey noise.
+    """Adds Gaussian noise whose variance increases with the signal; grey images get grey noise.
 
-    The seed is a parameter, so that replayed params give the same noise. It is the same on devices
-    of one kind only: each has a generator of its own.
+    The seed is a parameter, so that replayed params give the same noise. It
+    differs between kinds of devices (CPU, CUDA), which have different generators.
 
     Source:
         The Poisson-Gaussian model of Foi et al., IEEE TIP 2008.
@@ -36,7 +36,7 @@ class Noise(Effect):
 
 
 def _normal(images: Tensor, seeds: list[int]) -> Tensor:
-    """Return normal numbers ``(B, 3, H, W)``, each image's from its own seed."""
+    """Return normal numbers ``(B, 3, H, W)``, with one seed per image."""
     drawn = []
     for image, seed in zip(images, seeds, strict=True):
         generator = torch.Generator(images.device).manual_seed(seed)

@@ -21,7 +21,7 @@ class AppearanceParams:
     JSON, read back and sliced; values may be changed by hand.
 
     Attributes:
-        values: Under the name of an effect, ``N`` rows of its parameters in their order.
+        values: For each effect, by its name, ``N`` rows of its parameters in their order.
 
     Raises:
         ValueError: If an effect is unknown, or its rows do not fit.

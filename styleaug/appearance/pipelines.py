@@ -1,9 +1,9 @@
-"""Two ways from a plain X-ray to a processed one; a style is a vector of parameters.
+"""Two processing pipelines of X-rays; a style is a vector of their parameters.
 
 Both take grey images ``(B, 1, H, W)`` in [0, 1] and return the same, and both are differentiable in
-images and parameters. Every image of a batch may have parameters of its own. Both begin as the
-processing in an X-ray machine does, by bringing exposure and contrast of the film to a standard;
-what comes out then depends on the parameters and not on the dose.
+images and parameters. Every image of a batch may have its own parameters. Like X-ray machines, both
+first standardise exposure and contrast, so that the result depends on the parameters and not on the
+dose.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Own = TypeVar("Own", bound="Pipeline")
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Parameters of a processing of X-rays; a subclass says what it does with them.
+    """Parameters of an X-ray pipeline; subclasses implement the processing.
 
     Attributes:
         RANGES: Lowest and highest value of every parameter.
@@ -41,7 +41,7 @@ class Pipeline:
                 raise ValueError(f"{name} must be in [{low}, {high}], got {value}.")
 
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Process images ``(B, 1, H, W)`` in [0, 1] alike."""
+        """Process images ``(B, 1, H, W)`` in [0, 1], all with these parameters."""
         return self.process(images, self.vector.to(images).expand(len(images), -1), generator)
 
     @classmethod
@@ -53,14 +53,14 @@ class Pipeline:
         *,
         standard: bool = True,
     ) -> Tensor:
-        """Process images, each with parameters of its own.
+        """Process every image with its own parameters.
 
         Args:
             images: ``(B, 1, H, W)`` in [0, 1].
             vectors: ``(B, P)`` parameters in the order of the fields.
             generator: Source of noise, on the CPU; None takes torch's global one.
-            standard: Bring exposure and contrast to a standard first. Without it a crop of a film
-                comes out as it does in the whole.
+            standard: Standardise exposure and contrast first. Without it a crop gets the same
+                result as inside the whole image.
 
         Returns:
             ``(B, 1, H, W)`` in [0, 1].
@@ -71,7 +71,7 @@ class Pipeline:
 
     @classmethod
     def _scaled(cls, images: Tensor) -> Tensor:
-        """Return images on the scale of brightness that the pipeline works on."""
+        """Return images on the brightness scale of the pipeline."""
         return images
 
     @classmethod
@@ -88,7 +88,7 @@ class Pipeline:
 
     @classmethod
     def from_vector(cls: type[Own], vector: Tensor) -> Own:
-        """Return the pipeline of a vector ``(P,)``; values are brought into their ranges."""
+        """Return the pipeline of a vector ``(P,)``; values are clamped to their ranges."""
         return cls(*cls.clamp(vector).tolist())
 
     @classmethod
@@ -105,19 +105,19 @@ class Pipeline:
 
     @classmethod
     def normalise(cls, vectors: Tensor) -> Tensor:
-        """Return vectors in units of their ranges, so that distances count parameters alike."""
+        """Return vectors in units of their ranges, so that all parameters have equal weight."""
         low, high = cls.limits()
         return (vectors - low.to(vectors)) / (high - low).to(vectors)
 
     @classmethod
     def sample(cls, count: int, generator: torch.Generator, *, held_out: bool = False) -> Tensor:
-        """Draw parameters ``(count, P)`` evenly from the ranges.
+        """Draw parameters ``(count, P)`` uniformly from the ranges.
 
         Args:
             count: How many.
             generator: Source of randomness.
-            held_out: Draw from the region that training leaves out: vectors whose first two
-                parameters are both in the upper third of their ranges. Else from the rest.
+            held_out: Draw from the region that training never uses, where the first two parameters
+                are both in the upper third of their ranges; otherwise from the rest.
         """
         low, high = cls.limits()
         drawn = torch.rand(count, len(low), generator=generator)
@@ -134,8 +134,8 @@ class LocalLaplacian(Pipeline):
     """Logarithm, standard exposure, local Laplacian filter, window and gamma.
 
     Attributes:
-        detail: Slope of small differences; over 1 details rise.
-        edges: Slope of large differences; under 1 the range is compressed.
+        detail: Slope for small differences; above 1 details are amplified.
+        edges: Slope for large differences; below 1 the range is compressed.
         fine: Gain of the finest band.
         coarse: Gain of the coarsest band.
         center: Centre of the window.
@@ -196,7 +196,7 @@ class UnsharpTone(Pipeline):
         amount: Strength of the unsharp mask.
         local: Share of the locally normalised image, in the manner of CLAHE.
         radius: Standard deviation of the mask in pixels.
-        slope: Steepness of the sigmoid.
+        slope: Slope of the sigmoid.
         middle: Grey value that stays in the middle.
         noise: Standard deviation of the noise.
 
@@ -246,7 +246,7 @@ PIPELINES: dict[str, type[Pipeline]] = {
 _LEVELS = 4
 _INTENSITIES = 8
 _SIGMA = 0.15
-"""Differences up to here are details; as much as the distance of two intensities."""
+"""Largest difference that counts as detail; the distance of two intensities."""
 _TAPS = 12
 
 
@@ -270,7 +270,7 @@ def ranged(images: Tensor) -> Tensor:
 
 
 def _local_laplacian(image: Tensor, detail: Tensor, edges: Tensor) -> tuple[list[Tensor], Tensor]:
-    """Return the bands of the filtered image and what is left of the image itself."""
+    """Return the bands of the filtered image and its low-frequency remainder."""
     levels = [image]
     for _ in range(_LEVELS):
         levels.append(F.avg_pool2d(levels[-1], 2, ceil_mode=True))
@@ -302,7 +302,7 @@ def _up(image: Tensor, like: Tensor) -> Tensor:
 
 
 def blurred(image: Tensor, sigma: Tensor) -> Tensor:
-    """Blur every image with a Gaussian of its own, in two passes.
+    """Blur every image with its own Gaussian, in two passes.
 
     Args:
         image: ``(B, 1, H, W)``.

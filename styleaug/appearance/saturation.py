@@ -1,4 +1,4 @@
-"""Saturation: how far colours are from grey."""
+"""Saturation: distance of colours from grey."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from styleaug.appearance.effect import Effect, Parameter, columns
 
 
 class Saturation(Effect):
-    """The distance of every colour from its grey (the mean of R, G and B), times a factor.
+    """Multiplies the distance of every colour from its grey (mean of R, G and B) by a factor.
 
     Source:
-        The factor of ``ColorJitter`` in torchvision, drawn evenly in its logarithm.
+        The factor of ``ColorJitter`` in torchvision, with a uniformly drawn logarithm.
     """
 
     name = "saturation"

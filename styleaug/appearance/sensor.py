@@ -1,4 +1,4 @@
-"""The sensor: what its three filters let through of each other's light."""
+"""The sensor: crosstalk of its three colour filters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAMES = ("red", "green", "blue")
 
 
 class SensorMatrix(Effect):
-    """A matrix of colours in light whose rows sum to 1: greys stay, colours turn.
+    """Multiplies colours in linear light by a matrix whose rows sum to 1; grey is unchanged.
 
     Source:
         Colour correction matrices of cameras have entries off the diagonal of -0.3 to 0.3 (DNG

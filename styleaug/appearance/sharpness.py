@@ -1,4 +1,4 @@
-"""Sharpness: the optics' point spread, and what software sharpens."""
+"""Sharpness: point spread of the optics, and sharpening by software."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch import Tensor
 from styleaug.appearance.effect import Effect, Parameter, columns
 
 _TAPS = 6
-"""Pixels to each side of a Gaussian's middle: three deviations of the widest."""
+"""Pixels on each side of the centre of a Gaussian: three standard deviations of the widest one."""
 
 
 class PointSpread(Effect):
-    """A Gaussian blur: numerical aperture, focus, pixel size.
+    """Blurs by a Gaussian: numerical aperture, focus, pixel size.
 
     Source:
         Zhang, Zerubia & Olivo-Marin, Applied Optics 2007: point spreads of microscopes are
-        Gaussian to a few percent. 0.2 pixels are as good as none.
+        Gaussian to a few percent. 0.2 pixels have practically no effect.
     """
 
     name = "point-spread"
@@ -31,11 +31,11 @@ class PointSpread(Effect):
 
 
 class Sharpening(Effect):
-    """An unsharp mask: the difference from a blurred copy is added again.
+    """Sharpens by an unsharp mask: the difference from a blurred copy is added.
 
     Source:
         Gonzalez & Woods, *Digital Image Processing*, section 3.6; amounts of up to 1.5 with radii
-        of one to two pixels are what scanners' software applies.
+        of one to two pixels are usual in scanner software.
     """
 
     name = "sharpening"
@@ -51,7 +51,7 @@ class Sharpening(Effect):
 
 
 def gaussian_blur(images: Tensor, sigma: Tensor) -> Tensor:
-    """Blur every image with a Gaussian of its own, in two passes; borders are repeated.
+    """Blur every image with its own Gaussian, in two passes; border pixels are repeated.
 
     Args:
         images: ``(B, C, H, W)``.

@@ -1,4 +1,4 @@
-"""Stains: how much of each is in the tissue, and what colour it has."""
+"""Stains: their amounts in the tissue, and their colours."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _STAINS = torch.tensor(
 
 
 class StainAmounts(Effect):
-    """More or less of each of three stains, in optical density; empty glass stays as it is.
+    """Changes the amounts of three stains, in optical density; empty glass is unchanged.
 
-    The stains are haematoxylin, eosin and DAB of Ruifrok & Johnston; of other stains (Giemsa,
-    Papanicolaou) they are three directions of colour. The ranges cover what a laboratory's
-    protocol and the thickness of a section change: twice to half.
+    The stains are haematoxylin, eosin and DAB of Ruifrok & Johnston; for other stains (Giemsa,
+    Papanicolaou) they serve as three directions in colour space. The ranges, half to twice, cover
+    differences of laboratory protocols and section thickness.
 
     Source:
         Ruifrok & Johnston, Anal. Quant. Cytol. Histol. 23, 2001 (vectors); Tellez et al., IEEE TMI
@@ -43,10 +43,10 @@ class StainAmounts(Effect):
 
 
 class StainVectors(Effect):
-    """Stains of another colour: densities of R, G and B that run into each other.
+    """Changes the colours of stains by mixing the densities of R, G and B.
 
-    Batches of dye, pH and age change a stain's spectrum, lamp and filters what the sensor sees of
-    it. Empty glass stays as it is.
+    Dye batch, pH and age change the spectrum of a stain; lamp and filters change its recorded
+    colour. Empty glass is unchanged.
 
     Source:
         Macenko et al., ISBI 2009, and Vahadane et al., IEEE TMI 2016, find vectors that differ by
@@ -70,5 +70,5 @@ class StainVectors(Effect):
 
 
 def _in_density(images: Tensor, matrix: Tensor) -> Tensor:
-    """Multiply densities by a matrix per image; light is never created."""
+    """Multiply densities by one matrix per image; densities never become negative."""
     return (-color_matrix(to_density(images), matrix).clamp_min(0.0)).exp()

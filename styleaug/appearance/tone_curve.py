@@ -1,4 +1,4 @@
-"""Tone curves: contrast that rises in the middle and falls at the ends, or the other way round."""
+"""Tone curves: more contrast in the middle and less at the ends, or the other way round."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from styleaug.appearance.effect import Effect, Parameter, columns
 
 
 class ToneCurve(Effect):
-    """A monotone curve through black, white and a pivot, steeper or flatter at the pivot.
+    """Applies a monotone curve through black, white and a pivot, steeper or flatter at the pivot.
 
-    ``y = x^s / (x^s + k (1 - x)^s)`` with ``k`` such that the pivot stays; a straight line in
-    log-odds of slope ``s``.
+    ``y = x^s / (x^s + k (1 - x)^s)`` with ``k`` such that the pivot is unchanged: a straight
+    line with slope ``s`` in log-odds.
 
     Source:
         The S-shaped characteristic of film (Hurter & Driffield 1890) as a logistic curve; slopes of

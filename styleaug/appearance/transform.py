@@ -16,33 +16,34 @@ from styleaug.images.batch import AnyImage, Images, from_content, to_content
 from styleaug.images.drawn import DrawnTransform
 
 MAX_STRENGTH = 2.0
-"""Ranges may be drawn from up to twice as wide."""
+"""Largest strength: twice the ranges."""
 
 
 class Appearance(DrawnTransform[AppearanceParams]):
-    """Change how images were made, and nothing of what is in them.
+    """Change how images were made, without changing their content.
 
     Every image gets a random laboratory, scanner, camera and file: stain, light, optics, sensor,
-    tone, sharpness, noise, compression, as far as they apply to its kind. No style image is needed
-    and no network; in front of `StyleTransfer` or alone it is an augmentation of its own.
+    tone, sharpness, noise and compression, as far as they apply to its kind. It needs neither style
+    images nor a network, and is used alone or before `StyleTransfer`.
 
-    Images are those of `StyleTransfer`: any layout and container, uint8, uint16 or floating point
-    in [0, 1], with 1, 3 or 4 channels, on any device.
+    It takes the same images as `StyleTransfer`: any layout and container, uint8, uint16 or floating
+    point in [0, 1], with 1, 3 or 4 channels, on any device.
 
     Args:
-        kind: A name of `KINDS`, or several, of which every image draws one.
-        strength: How wide the ranges are: 0 changes nothing, 1 is what laboratories differ by. A
-            pair is a range that every image draws from evenly. At most 2.
-        p: Probability of every single effect.
-        seed: Draw from a stream of its own instead of PyTorch's generator. Ranks and loader
-            workers get streams of their own.
+        kind: A name of `KINDS`, or several, from which one is drawn for every image.
+        strength: Width of the ranges: 0 changes nothing, 1 is the usual difference between
+            laboratories, 2 is the maximum. A pair is a range from which a strength is drawn
+            uniformly for every image.
+        p: Probability of each effect.
+        seed: Draw from a random stream of its own instead of PyTorch's generator. Every rank and
+            loader worker gets a different stream.
 
     Raises:
         ValueError: If an argument is out of range.
 
     Source:
-        Of each effect, with its range: the modules of `styleaug.appearance`. Many appearances of
-        one image in training: Tellez et al., Med. Image Anal. 2019 (stain), Billot et al.,
+        Sources of each effect and its range: the modules of `styleaug.appearance`. Many appearances
+        of one image in training: Tellez et al., Med. Image Anal. 2019 (stain), Billot et al.,
         SynthSeg, Med. Image Anal. 2023 (everything).
 
     Example:
@@ -81,7 +82,7 @@ class Appearance(DrawnTransform[AppearanceParams]):
         *,
         ids: Sequence[int | str] | None = None,
     ) -> AppearanceParams:
-        """Draw params for ``count`` images that are not at hand; arguments as in `forward`."""
+        """Draw params for ``count`` images without the images; arguments as in `forward`."""
         columns = [2, *(1 + len(effect.parameters) for effect in self.effects)]
         drawn = uniforms(self._keys(count, generator, ids), sum(columns))
         first, *rest = drawn.split(columns, dim=1)
@@ -102,7 +103,7 @@ class Appearance(DrawnTransform[AppearanceParams]):
             params: What `make_params` returned, one row per image.
 
         Returns:
-            What came in, changed.
+            The changed image: same kind, shape, data type and device as the input.
 
         Raises:
             ValueError: If the params are for another number of images, or the image is a volume.
@@ -124,7 +125,7 @@ class Appearance(DrawnTransform[AppearanceParams]):
 
 @torch.no_grad()
 def change_appearance(content: Tensor, params: AppearanceParams) -> Tensor:
-    """Apply params to what was checked before.
+    """Apply params to images that have been checked.
 
     Args:
         content: float32 ``(B, 3, H, W)`` RGB in [0, 1].

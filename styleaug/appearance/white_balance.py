@@ -1,4 +1,4 @@
-"""White balance: the colour that a camera takes for white."""
+"""White balance: the colour that a camera treats as white."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from styleaug.appearance.effect import Effect, Parameter, columns, from_light, t
 
 
 class WhiteBalance(Effect):
-    """Gains of red against blue, and of green against both, in light.
+    """Changes the gain of red against blue, and of green against both, in linear light.
 
     Source:
         Gains of +-0.45 EV between red and blue are those between lamps of 4000 K and 8000 K on

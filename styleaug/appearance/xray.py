@@ -12,7 +12,7 @@ from styleaug.appearance.pipelines import LocalLaplacian, Pipeline, UnsharpTone
 
 
 class _Film(Effect):
-    """A pipeline of StyleX, mixed with the picture as it came."""
+    """A pipeline of StyleX, mixed with the original picture."""
 
     pipeline: ClassVar[type[Pipeline]]
 
@@ -42,7 +42,7 @@ class FilmPyramid(_Film):
 
     Source:
         `styleaug.appearance.pipelines.LocalLaplacian`, without its standard exposure, so that every
-        crop of a film comes out alike.
+        crop of a film is processed alike.
     """
 
     name = "film-pyramid"

@@ -1,7 +1,7 @@
-"""The companion trainer: builds the weights of the stylizers from folders of images.
+"""The trainer of stylizers: it makes weights from folders of images.
 
 `TrainConfig` needs nothing but the core; `Trainer` needs ``pip install 'styleaug[train]'`` and is
-imported when it is asked for.
+imported on first use.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""The card of trained weights: what they are, what made them, how they did."""
+"""The card of trained weights: description, settings and results."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def write_card(
 
 
 def preview_quality(content: Tensor, style: Tensor, output: Tensor) -> dict[str, float]:
-    """Return what can be said of stylized images ``(B, 3, H, W)`` without a perceptual network."""
+    """Return measures of stylized images ``(B, 3, H, W)`` that need no perceptual network."""
     before, after = (color_moments_loss(image, style) for image in (content, output))
     return {
         "edge correlation of output and content, mean": float(

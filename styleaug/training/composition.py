@@ -1,4 +1,4 @@
-"""What is in a picture and not how it was made: empty glass, thick and thin, here and there."""
+"""Random changes of the content of images: empty glass, thickness, order of blocks."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _VARIED = 0.3
 
 
 def vary_thickness(images: Tensor, deviation: float) -> Tensor:
-    """Multiply the density of some images by a factor: thicker or thinner tissue.
+    """Multiply the optical density of some images by a factor, as thicker or thinner tissue would.
 
     Args:
         images: ``(B, 3, H, W)`` in [0, 1].
-        deviation: Of the factor's logarithm.
+        deviation: Standard deviation of the logarithm of the factor.
     """
     drawn = deviation * torch.randn(len(images), 1, 1, 1, device=images.device)
     chosen = torch.rand_like(drawn) < _VARIED
@@ -30,11 +30,11 @@ def vary_thickness(images: Tensor, deviation: float) -> Tensor:
 
 
 def paste_empty(images: Tensor, share: float) -> Tensor:
-    """Cover a part of some images with empty glass, or dark ones with black.
+    """Cover a part of some images with empty glass, or of dark images with black.
 
     Args:
         images: ``(B, 3, H, W)`` in [0, 1].
-        share: Probability of each image.
+        share: Probability for each image.
     """
     count, device = len(images), images.device
     dark = (images.flatten(1).mean(dim=1) < 0.35).view(-1, 1, 1, 1)
@@ -48,7 +48,7 @@ def paste_empty(images: Tensor, share: float) -> Tensor:
 
 
 def shuffle_blocks(images: Tensor, share: float) -> Tensor:
-    """Let the 4 x 4 blocks of some images change places; sides that 4 does not divide stay."""
+    """Shuffle the 4 x 4 blocks of some images, if their sides are divisible by 4."""
     height, width = images.shape[2:]
     if height % _BLOCKS or width % _BLOCKS:
         return images
@@ -61,7 +61,7 @@ def shuffle_blocks(images: Tensor, share: float) -> Tensor:
 
 
 def _halves(images: Tensor) -> Tensor:
-    """Return soft masks ``(B, 1, H, W)``: one side of a wavy line."""
+    """Return soft masks ``(B, 1, H, W)`` of one side of a wavy line."""
     count, (height, width), device = len(images), images.shape[2:], images.device
     angle = 2.0 * math.pi * torch.rand(count, 1, 1, 1, device=device)
     y = torch.linspace(-1.0, 1.0, height, device=device).view(1, 1, -1, 1)

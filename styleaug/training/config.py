@@ -1,4 +1,4 @@
-"""The settings of a training run: a frozen record that reads and writes TOML."""
+"""The settings of a training run: a frozen dataclass that reads and writes TOML."""
 
 from __future__ import annotations
 
@@ -19,42 +19,42 @@ ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """All that a run depends on, besides the images.
+    """All settings of a training run.
 
     Attributes:
         recipe: Name of a recipe of `styleaug.training.recipes.RECIPES`.
         content: Folders of content images.
         style: Folders of style images; empty takes the content folders.
-        same_kind: Share of the pairs of which both images come from one content folder.
-        group: Regular expression; images on whose paths it finds the same text were made alike (one
-            slide, one patient). Empty: every image is a group of its own.
+        same_kind: Share of the pairs with both images from the same content folder.
+        group: Regular expression that is searched in paths; images with the same match form a group
+            (one slide, one patient). Empty: every image is its own group.
         output: Folder of checkpoints, logs and the final weights.
         steps: Optimiser steps.
-        epochs: Passes over as many contents as there are, in the place of ``steps``; 0 for none.
+        epochs: Passes over the contents, instead of ``steps``; 0 to use ``steps``.
         batch_size: Images per device and step.
         accumulate: Batches whose gradients are summed before a step.
         size: Side of the square crops in pixels.
-        learning_rate: Peak learning rate; it follows half a cosine to zero after the warm-up.
+        learning_rate: Peak learning rate; after the warm-up it decays to zero along half a cosine.
         warm_up: Steps over which the rate rises.
-        weight_decay: Of AdamW.
+        weight_decay: Weight decay of AdamW.
         clip: Largest norm of the gradient.
         precision: "32-true", "bf16-mixed" or "16-mixed".
-        devices: Processes on this machine; under ``torchrun`` its world size counts instead.
+        devices: Processes on this machine; under ``torchrun`` its world size is used instead.
         accelerator: "auto", "cpu", "cuda" or "mps".
         workers: Loader workers per process.
-        seed: Seed of weights, crops and pairs; ranks and workers get streams of their own.
+        seed: Seed of weights, crops and pairs; every rank and worker draws a different stream.
         checkpoint_every: Steps between checkpoints.
         log_every: Steps between scalars.
         images_every: Steps between image grids.
         start: Weights to start from instead of random ones: a file, or a published name such as
             "medical"; empty for none.
         features: File with the weights of the perceptual backbone; empty downloads torchvision's.
-        weights: Loss weights by name, in place of the recipe's own; 0 or more.
-        options: Further settings of the recipe: texts, numbers, true or false, and lists of them.
+        weights: Loss weights by name, which replace those of the recipe; 0 or more.
+        options: Further settings of the recipe: strings, numbers, booleans, and lists of them.
 
     Raises:
-        ValueError: If a setting is of another type or out of range. Which losses and options there
-            are, the recipe knows: the `Trainer` refuses others.
+        ValueError: If a setting has the wrong type or is out of range. Unknown losses and options
+            are refused by the `Trainer`, which knows the recipe.
 
     Example:
         >>> config = TrainConfig("micro", content=("slides",), output="run", steps=10)
@@ -152,7 +152,7 @@ _LEAST = {
 
 
 def _check_texts(config: TrainConfig) -> None:
-    """Refuse texts that a file cannot hold, and empty ones that would stand for this folder."""
+    """Refuse strings that TOML cannot hold, and empty paths, which would mean this folder."""
     named = {"content": config.content, "style": config.style, "output": (config.output,)}
     for name, texts in named.items():
         if "" in texts:
@@ -162,7 +162,7 @@ def _check_texts(config: TrainConfig) -> None:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """Return what TOML can hold, with lists as tuples, or raise ``ValueError``."""
+    """Return a value with lists as tuples, or raise ``ValueError`` if TOML cannot hold it."""
     if isinstance(value, list | tuple):
         return tuple(_plain(name, item) for item in value)
     if isinstance(value, str):
@@ -182,5 +182,5 @@ def _check_writable(name: str, text: str) -> None:
 
 
 def _literal(value: Any) -> str:
-    """Return a scalar or a list of scalars as TOML, whose strings and numbers are those of JSON."""
+    """Return a scalar or a list of scalars as TOML; strings and numbers are written as in JSON."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

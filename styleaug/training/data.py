@@ -23,28 +23,28 @@ _MAX_TRIES = 20
 
 
 class PairDataset(Dataset[dict[str, Tensor]]):
-    """Pairs of crops by number; a number gives the same pair in every run.
+    """Pairs of crops, indexed by a number; the same number gives the same pair in every run.
 
-    Every folder is drawn from equally often, whatever the number of its images; a folder that is
-    named twice is drawn from twice as often.
+    All folders are drawn from equally often, whatever their number of images; one that is named
+    twice is drawn from twice as often.
 
-    So a run that is taken up again at step n sees what it would have seen, whatever the number of
-    workers, and ranks never share a pair.
+    Therefore a run that is resumed at step n gets the same pairs as without the interruption, with
+    any number of workers, and ranks never share a pair.
 
     Args:
         content: Folders or files of content images.
         style: Folders or files of style images.
-        size: Side of the crops.
-        same_kind: Share of the pairs of which both images come from one folder of the contents.
-        alike: Both crops of a pair are of one image, or of two of one group, at one scale; there
-            are no style images then.
+        size: Side of the crops in pixels.
+        same_kind: Share of the pairs with both images from the same content folder.
+        alike: Whether both crops of a pair come from one image, or from two of one group, at one
+            scale; style images are not used then.
         group: Regular expression that finds the group in a path; see `TrainConfig`.
         seed: Seed of the pairs.
         rank: Number of this process.
 
     Raises:
         FileNotFoundError: If a folder does not exist.
-        ValueError: If a folder holds no image, or ``group`` is no regular expression.
+        ValueError: If a folder holds no image, or ``group`` is not a regular expression.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         return _pair(first, second, skipped + more)
 
     def _alike(self, rng: np.random.Generator) -> dict[str, Tensor]:
-        """Return two crops that were made alike and show different things."""
+        """Return two crops of one appearance with different contents."""
         (path, image), skipped = self._drawn(self.content, rng)
         group = self._groups.get(path, [path])
         other = image
@@ -99,7 +99,7 @@ class PairDataset(Dataset[dict[str, Tensor]]):
     def _drawn(
         self, folders: Sequence[Sequence[Path]], rng: np.random.Generator
     ) -> tuple[tuple[Path, Tensor], int]:
-        """Return a random image with its path, and how many broken files were passed over."""
+        """Return a random image with its path, and how many broken files were skipped."""
         for tries in range(_MAX_TRIES):
             paths = folders[int(rng.integers(len(folders)))]
             path = paths[int(rng.integers(len(paths)))]
@@ -114,16 +114,16 @@ class PairDataset(Dataset[dict[str, Tensor]]):
 
 
 _OTHER_IMAGE = 0.7
-"""How often the style is of another image of the group, where there is one."""
+"""Probability that the style comes from another image of the group, if there is one."""
 _UNLIKE = 0.7
-"""How often the style is that of three crops that is least like the content."""
+"""Probability that the style is the least similar one of three crops."""
 
 
 class ImageCache:
-    """Reads images, and keeps the first of them in memory.
+    """Reads images, and caches the first ones in memory.
 
     Args:
-        most: Bytes to keep at most.
+        most: Largest size of the cache in bytes.
     """
 
     def __init__(self, most: int = 2**30) -> None:
@@ -131,7 +131,7 @@ class ImageCache:
         self._left = most
 
     def __call__(self, path: Path) -> Tensor:
-        """Return an image ``(1, C, H, W)``, or slices ``(D, C, H, W)``; bytes or in [0, 1]."""
+        """Return an image ``(1, C, H, W)`` or slices ``(D, C, H, W)``: uint8, or in [0, 1]."""
         batch = self._kept.get(path)
         if batch is None:
             batch = open_image(path).images.sliced().batch
@@ -146,7 +146,7 @@ def _pair(content: Tensor, style: Tensor, skipped: int) -> dict[str, Tensor]:
 
 
 def _grouped(folders: Sequence[Sequence[Path]], group: str) -> dict[Path, list[Path]]:
-    """Return for every path the paths in which ``group`` finds the same text."""
+    """Return for every path the paths of its group."""
     if not group:
         return {}
     try:
@@ -162,7 +162,7 @@ def _grouped(folders: Sequence[Sequence[Path]], group: str) -> dict[Path, list[P
 
 
 def unlikeness(image: Tensor, other: Tensor) -> float:
-    """Return how far two crops ``(1, 3, H, W)`` differ in mean colour and in how much is bright."""
+    """Return the difference of crops ``(1, 3, H, W)`` in mean colour and share of bright pixels."""
     colors = (image.mean(dim=(2, 3)) - other.mean(dim=(2, 3))).abs().sum()
     bright = (image.mean(dim=1) > 0.8).float().mean() - (other.mean(dim=1) > 0.8).float().mean()
     return float(colors + 2.0 * bright.abs())
@@ -195,7 +195,7 @@ def random_crop(image: Tensor, size: int, rng: np.random.Generator) -> Tensor:
 
 
 def random_scale(rng: np.random.Generator) -> float:
-    """Return how many pixels of an image become one of a crop: half of the time exactly one."""
+    """Return how many image pixels become one pixel of a crop: with probability 0.5 just one."""
     return 1.0 if rng.random() < 0.5 else float(2.0 ** rng.uniform(-0.5, 1.5))
 
 
@@ -205,7 +205,7 @@ def scaled_crop(image: Tensor, size: int, scale: float, rng: np.random.Generator
     Args:
         image: ``(1, C, H, W)``, bytes or floats in [0, 1].
         size: Side of the crop.
-        scale: Pixels of the image to one of the crop; less where the image is too small for it.
+        scale: Image pixels per pixel of the crop; reduced if the image is too small.
         rng: Source of randomness.
     """
     shortest = min(image.shape[2:])
@@ -214,7 +214,7 @@ def scaled_crop(image: Tensor, size: int, scale: float, rng: np.random.Generator
 
 
 def _square(image: Tensor, side: int, size: int, rng: np.random.Generator) -> Tensor:
-    """Return a random square of an image as floats, scaled, turned and flipped."""
+    """Return a random square of an image as floats, scaled, rotated and flipped."""
     top = int(rng.integers(image.shape[2] - side + 1))
     left = int(rng.integers(image.shape[3] - side + 1))
     crop = to_content(image[..., top : top + side, left : left + side])

@@ -1,4 +1,4 @@
-"""Discriminators that look at patches of an image at several sizes."""
+"""Patch discriminators at several scales."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from torch import Tensor, nn
 
 
 class MultiScaleDiscriminator(nn.Module):
-    """One stack of convolutions per scale, each for half the size of the one before.
+    """One stack of convolutions per scale; each scale halves the image size.
 
     Every convolution but the first and the last is followed by instance normalisation, every one
     but the last by a leaky ReLU of slope 0.2.
 
     Args:
-        scales: How many stacks.
-        strides: Of the 4 x 4 convolutions; the first has 64 channels, each further one twice as
-            many.
-        padding: Of all convolutions.
-        head: Side of the last kernel, which gives the scores.
+        scales: Number of stacks.
+        strides: Strides of the 4 x 4 convolutions; the first has 64 channels, each further one
+            twice as many.
+        padding: Padding of all convolutions.
+        head: Side of the last kernel, which computes the scores.
 
     Raises:
         ValueError: If there is no scale or no convolution.
@@ -51,8 +51,8 @@ class MultiScaleDiscriminator(nn.Module):
 def rast_discriminator(scales: int = 3) -> MultiScaleDiscriminator:
     """Return the discriminator of RAST: three scales, 8,283,459 parameters.
 
-    The coarsest scale must leave 2 x 2 places: images of at least 128 pixels for three scales, 64
-    for two, 32 for one.
+    The coarsest scale needs at least 2 x 2 positions: images of at least 128 pixels for three
+    scales, 64 for two, 32 for one.
 
     Source:
         Ma et al., WACV 2023, from their code.

@@ -1,4 +1,4 @@
-"""Mixed precision that leaves the images alone."""
+"""Mixed precision that keeps images in float32."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from styleaug.training.config import TrainConfig
 
 
 class FullImages(MixedPrecision):
-    """Autocast for layers, float32 for what is handed to them.
+    """Autocast for layers, but images stay in float32.
 
-    Lightning rounds all inputs to half precision: in bfloat16 every slope of a smooth image turns
-    into stairs of one level of 256, which the losses of structure would then keep.
+    Lightning rounds all inputs to half precision. In bfloat16 smooth slopes of an image become
+    steps of one 8-bit level, which the losses of structure would then preserve.
     """
 
     def convert_input(self, data: Any) -> Any:
-        """Return the data as it is."""
+        """Return the data unchanged."""
         return data
 
 

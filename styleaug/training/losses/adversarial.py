@@ -1,4 +1,4 @@
-"""The loss of a discriminator, and of what should pass it."""
+"""Adversarial losses of discriminator and generator."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def lsgan_loss(scores: Sequence[Tensor], *, real: bool) -> Tensor:
 
     Args:
         scores: One tensor of scores per scale.
-        real: What the discriminator should say; the generator asks for True of its fakes.
+        real: The desired decision of the discriminator; for the generator's loss True.
 
     Source:
         Mao et al., "Least Squares GANs", ICCV 2017, summed over the scales as in pix2pixHD.

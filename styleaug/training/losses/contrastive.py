@@ -1,4 +1,4 @@
-"""Contrastive losses of stylized images: alike in style, or alike in content."""
+"""Contrastive losses of stylized images with the same style or the same content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class ProjectionHead(nn.Module):
     """Two linear layers over the sum of a map's positions, of unit length.
 
     Args:
-        channels: Of the maps.
+        channels: Number of channels of the maps.
         hidden: Width between the layers.
 
     Source:
@@ -33,12 +33,12 @@ class ProjectionHead(nn.Module):
 
 
 def info_nce_loss(embeddings: Tensor, partners: Tensor, *, temperature: float = 0.2) -> Tensor:
-    """Return how hard it is to tell each one's partner from all others.
+    """Return the InfoNCE loss: the cross entropy of finding each partner among all others.
 
     Args:
         embeddings: ``(B, D)`` of unit length.
-        partners: ``(B,)`` position of the one that is alike.
-        temperature: That the products are divided by.
+        partners: ``(B,)`` position of the partner of each embedding.
+        temperature: Divisor of the inner products.
 
     Source:
         van den Oord et al., 2018, Eq. 4, with cosine similarity.
@@ -54,21 +54,21 @@ def info_nce_loss(embeddings: Tensor, partners: Tensor, *, temperature: float = 
 
 
 def pairs_with_partners(content: Tensor, style: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Combine half a batch of contents and styles so that each occurs twice.
+    """Combine half of the contents and styles of a batch so that each occurs twice.
 
-    Contents ``[c, c rolled by one]`` meet styles ``[s, s]``.
+    Contents ``[c, c rolled by one]`` are paired with styles ``[s, s]``.
 
     Args:
         content: ``(B, 3, H, W)``; the first half is used.
         style: ``(B, 3, H, W)`` likewise.
 
     Returns:
-        Contents, styles, and for every pair the positions of the others with the same content and
-        with the same style.
+        Contents, styles, and for every pair the position of the other pair with the same content
+        and of the one with the same style.
 
     Raises:
-        ValueError: If there are fewer than four pairs: contents would have no others to differ
-            from.
+        ValueError: If there are fewer than four pairs: there would be no other contents to
+            compare with.
 
     Example:
         >>> images = torch.arange(4.0).view(4, 1, 1, 1)

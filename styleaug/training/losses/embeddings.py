@@ -1,4 +1,4 @@
-"""Losses of style embeddings: distances that are asked for, and partners to be found."""
+"""Losses of style embeddings: on distances, and on finding partners."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from styleaug.training.losses.contrastive import info_nce_loss
 
 
 def graded_loss(first: Tensor, second: Tensor, vectors: list[Tensor]) -> Tensor:
-    """Return how far cosine distances are from those that the parameters ask for.
+    """Return the squared error of cosine distances against targets from the parameters.
 
     The cosine distance of two images of one pipeline, whose parameters are ``d`` apart (all ranges
     of length 1), should be ``d² / 4``, so that embeddings are ``d / √2`` apart; that of images of
@@ -22,7 +22,7 @@ def graded_loss(first: Tensor, second: Tensor, vectors: list[Tensor]) -> Tensor:
         vectors: Parameters ``(B_i, P_i)`` of each pipeline.
 
     Returns:
-        Mean square over all pairs, the images with the same parameters among them.
+        Mean square over all pairs, including images with the same parameters.
 
     Example:
         >>> same = torch.zeros(2, 3)
@@ -38,12 +38,12 @@ def graded_loss(first: Tensor, second: Tensor, vectors: list[Tensor]) -> Tensor:
 
 
 def contrastive_loss(first: Tensor, second: Tensor, *, temperature: float) -> Tensor:
-    """Return how hard it is to find each image's partner among all others of the batch.
+    """Return the cross entropy of finding each image's partner among all others of the batch.
 
     Args:
         first: ``(B, E)`` embeddings of the first images.
         second: Those of their partners, in the same order.
-        temperature: That the cosines are divided by.
+        temperature: Divisor of the cosines.
 
     Example:
         >>> contrastive_loss(torch.eye(3), torch.eye(3), temperature=0.05).item() < 1e-6
@@ -56,7 +56,7 @@ def contrastive_loss(first: Tensor, second: Tensor, *, temperature: float) -> Te
 
 
 def spread(projections: Tensor) -> Tensor:
-    """Return the mean deviation of projections of unit length, times the root of their width.
+    """Return the mean standard deviation of normalised projections times the root of their length.
 
     Example:
         >>> spread(torch.ones(4, 8)).item()

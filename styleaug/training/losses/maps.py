@@ -63,9 +63,9 @@ def style_loss(output: Maps, style: Maps) -> Tensor:
 
 
 def relative_style_loss(output: Maps, content: Maps, style: Maps) -> Tensor:
-    """Return what is left of the style distance that the contents had, averaged over the batch.
+    """Return the style distance as a share of that of the contents, averaged over the batch.
 
-    The distances of pairs span three orders of magnitude; as a share, large ones count alike.
+    Distances of pairs span three orders of magnitude; as shares, large ones have equal weight.
 
     Example:
         >>> maps = [torch.rand(2, 3, 8, 8)]
@@ -77,7 +77,7 @@ def relative_style_loss(output: Maps, content: Maps, style: Maps) -> Tensor:
 
 
 _SMALL_DISTANCE = 1.5
-"""Style distance of maps of unit size below which a pair counts less than another."""
+"""Style distance (maps of unit size) below which the weight of a pair is reduced."""
 
 
 def gram_loss(output: Maps, style: Maps) -> Tensor:

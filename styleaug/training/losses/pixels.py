@@ -52,16 +52,16 @@ def total_variation_loss(image: Tensor) -> Tensor:
 
 
 def edge_loss(output: Tensor, content: Tensor, *, scales: int = 4) -> Tensor:
-    """Return what is missing of the correlation of the edges, at this and coarser scales.
+    """Return how far the correlation of the edges is below 1, at this and coarser scales.
 
-    The finest scale asks for every edge in its place and counts as much as the others together,
-    which refuse halos and blotches: those have no edge of the content under them. What is missing
-    counts more than in proportion, ``x + 30 x²``, so that few images lose much.
+    The finest scale keeps every edge in its place and has as much weight as all coarser ones, which
+    penalise halos and blotches, where the content has no edges. The missing part x of a correlation
+    counts as ``x + 30 x²``, so that few images lose much.
 
     Args:
         output: ``(B, 3, H, W)``.
         content: ``(B, 3, H, W)``.
-        scales: How many, two or more; each halves the images.
+        scales: Number of scales, two or more; each halves the images.
 
     Example:
         >>> image = torch.rand(1, 3, 32, 32)
@@ -80,10 +80,10 @@ _STEEP = 30.0
 
 
 def fringe_loss(output: Tensor, content: Tensor, *, scales: int = 2) -> Tensor:
-    """Return what is missing of the correlation of each channel's edges with the content's.
+    """Return how far each channel's edges are from full correlation with those of the content.
 
-    A channel whose edges lie beside the content's draws a coloured fringe, of which the grey that
-    `edge_loss` sees knows nothing. The content's edges are those of all its channels together.
+    If the edges of a channel are displaced, a coloured fringe appears, which the grey image in
+    `edge_loss` does not show. The edges of the content are those of all its channels together.
 
     Args:
         output: ``(B, 3, H, W)``.
@@ -107,21 +107,21 @@ def fringe_loss(output: Tensor, content: Tensor, *, scales: int = 2) -> Tensor:
 
 
 def _channel_edges(image: Tensor) -> Tensor:
-    """Return the steepness of every channel at every place, ``(B, C, N)``."""
+    """Return the gradient magnitude of every channel at every position, ``(B, C, N)``."""
     edges = sobel_magnitude(image.flatten(0, 1).unsqueeze(1))
     steepness: Tensor = edges.unflatten(0, image.shape[:2]).flatten(2)
     return steepness
 
 
 _FAINT_EDGES = 2e-3
-"""Root mean square of edges, half an 8-bit level, below which a channel counts as flat."""
+"""Root mean square of edges below which a channel counts as flat: half an 8-bit level."""
 
 
 def flatness_loss(output: Tensor, content: Tensor, *, scales: int = 5) -> Tensor:
-    """Return how much steeper the output is than the content's own slopes explain.
+    """Return how much steeper the output is than the slopes of the content allow.
 
-    At every place and scale the output's slope may be three times the content's, scaled by the
-    ratio of their mean slopes; what is above is a blotch, a frame or a halo.
+    At every position and scale the slope of the output may be three times that of the content,
+    scaled by the ratio of their mean slopes; more is a blotch, a frame or a halo.
 
     Args:
         output: ``(B, 3, H, W)``.
@@ -144,14 +144,14 @@ def flatness_loss(output: Tensor, content: Tensor, *, scales: int = 5) -> Tensor
 
 
 def _slopes(image: Tensor) -> Tensor:
-    """Return the steepest channel's difference to the right and below, ``(B, H - 1, W - 1)``."""
+    """Return the differences of the steepest channel to its neighbours, ``(B, H - 1, W - 1)``."""
     right = image[..., :-1, 1:] - image[..., :-1, :-1]
     below = image[..., 1:, :-1] - image[..., :-1, :-1]
     return (right.abs() + below.abs()).amax(dim=1)
 
 
 def range_loss(image: Tensor, content: Tensor) -> Tensor:
-    """Return how far pixels leave [0, 1], most where the content has edges that would be lost.
+    """Return how far pixels leave [0, 1]; pixels on edges of the content have more weight.
 
     Args:
         image: ``(B, 3, H, W)``, not clamped.
@@ -168,4 +168,4 @@ def range_loss(image: Tensor, content: Tensor) -> Tensor:
 
 
 _FLAT_SHARE = 0.2
-"""What a pixel without an edge counts in the range, if one with an average edge counts 1."""
+"""Weight of a pixel without an edge in `range_loss`, relative to one with an average edge."""

@@ -1,4 +1,4 @@
-"""Losses of multi-restoration: contents and styles that come back through stylized images."""
+"""Losses of multi-restoration: contents and styles restored from stylized images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RESTORING = (
 def stylization_losses(
     content: Mapping[str, Features], style: Mapping[str, Features]
 ) -> dict[str, Tensor]:
-    """Return the losses of both stylized images: they keep one content, and take one style.
+    """Return content and style losses of both stylized images.
 
     Args:
         content: Content maps of "content", "style", "forth" and "back".
@@ -46,7 +46,7 @@ def multi_restoration_losses(
 
     With Lc = `anatomy_loss` and Ls = `style_loss`: each restored image keeps the content or the
     style of its origin (``transitive``), both restorations agree (``restoration``), and a stylized
-    image leaves the style that it had (``difference``, the inverse of a distance).
+    image differs from its old style (``difference``, the inverse of a distance).
 
     Args:
         content: Content maps of "content", "style" and of every image of `run_cycle`.
@@ -56,8 +56,8 @@ def multi_restoration_losses(
         Losses by name, not weighted.
 
     Source:
-        Ma et al., "RAST", WACV 2023; the terms are those of its code. 1e-6 is added to what is
-        inverted, which is 0 where content and style are one image.
+        Ma et al., "RAST", WACV 2023; the terms are those of its code. 1e-6 is added before
+        inversion, because the distance is 0 if content and style are the same image.
     """
 
     def keeps(a: str, b: str) -> Tensor:
