@@ -1,4 +1,4 @@
-"""The stylizers: one table that can be read, and the functions that build from it."""
+"""The table of stylizers, and the functions that build them."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class StylizerEntry:
         licence: Licence of the method's code here and of its published weights.
         source: Where the method comes from.
         options: Fixed arguments of ``build`` for this row.
-        weights: Records of published weights, by which ``weights=`` finds them.
-        caution: What it is not for, in a sentence; empty where nothing is known.
+        weights: Records of published weights, from which ``weights=`` chooses.
+        caution: What it should not be used for, in a sentence; empty if nothing is known.
     """
 
     build: Callable[..., Stylizer]
@@ -62,7 +62,7 @@ class StylizerEntry:
 
     @property
     def kind(self) -> type[Stylizer]:
-        """The class of what ``build`` returns, for its flags, without building one."""
+        """The class that ``build`` returns, for reading its flags without building it."""
         if isinstance(self.build, type):
             return self.build
         found: type[Stylizer] = get_type_hints(self.build)["return"]
@@ -168,14 +168,14 @@ def create_stylizer(
     """Build a stylizer of the table, frozen and in eval mode, on the CPU.
 
     Args:
-        name: A name that `list_stylizers` gives.
+        name: A name of `list_stylizers`.
         weights: Which weights: a published name, a file, or ``"hf:owner/name@revision"``; None
             takes the stylizer's default. Colour stylizers have none.
-        mean: Channel means that the network was trained with, where its weights do not say.
+        mean: Channel means that the network was trained with, if its weights do not name them.
         std: Channel standard deviations likewise.
         precision: "auto", "fp32", "bf16" or "fp16"; see `Stylizer`.
-        max_batch: Most images that go through at once; None lets the stylizer choose.
-        **options: Further arguments of the stylizer's own, such as ``beta`` of "fda".
+        max_batch: Largest number of images processed at once; None lets the stylizer choose.
+        **options: Further arguments of this stylizer, such as ``beta`` of "fda".
 
     Returns:
         The stylizer.
@@ -213,7 +213,7 @@ def find_entry(name: str) -> StylizerEntry:
 
 @contextmanager
 def _float32_default() -> Iterator[None]:
-    """Build in float32, whatever the user's default: weights and their digest depend on it."""
+    """Build in float32, whatever the default data type: weights and their digest depend on it."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)
     try:
@@ -223,7 +223,7 @@ def _float32_default() -> Iterator[None]:
 
 
 def check_stylizer(stylizer: object) -> None:
-    """Raise ``TypeError`` unless this is the name of a stylizer or a `Stylizer`."""
+    """Raise ``TypeError`` unless the argument is a name of a stylizer or a `Stylizer`."""
     if not isinstance(stylizer, str | Stylizer):
         kind = f"the class {stylizer.__name__}" if isinstance(stylizer, type) else repr(stylizer)
         raise TypeError(

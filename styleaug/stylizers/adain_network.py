@@ -1,4 +1,4 @@
-"""The network of AdaIN: a frozen encoder, statistics that are exchanged, and a decoder."""
+"""The network of AdaIN: a frozen encoder, exchange of statistics, and a decoder."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ BACKBONES = tuple(_LAYERS)
 
 @dataclass(frozen=True)
 class AdaINConfig:
-    """Which features are exchanged.
+    """Configuration: which features are exchanged.
 
     Attributes:
         backbone: "vgg19-normalised" (the one of AdaIN, without ImageNet's normalisation), or a
             backbone of torchvision: "vgg19", "resnet50", "resnet101", "densenet121", "densenet169"
             or "densenet201".
         layer: Its last map, at a quarter or an eighth of the image's size.
-        feature_scale: What features are divided by. They should be of the order of 1; with far
-            larger ones a decoder of one's own learns slowly.
+        feature_scale: Divisor of the features, which should be of the order of 1: with much larger
+            ones a newly trained decoder learns slowly.
 
     Raises:
-        ValueError: If there is no decoder for it.
+        ValueError: If there is no decoder for these features.
     """
 
     backbone: str = "vgg19-normalised"
@@ -52,7 +52,7 @@ class AdaINConfig:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Channels of the features, and the image's pixels per feature along a side."""
+        """Channels of the features, and their stride: image pixels per feature along a side."""
         return _LAYERS[self.backbone][self.layer]
 
 
@@ -60,12 +60,12 @@ class AdaINNetwork(nn.Module):
     """Encoder and decoder; the encoder has random weights until some are loaded.
 
     Args:
-        config: Which features.
+        config: The features that are exchanged.
 
     Source:
         Huang & Belongie, "Arbitrary Style Transfer in Real-time with Adaptive Instance
-        Normalization", ICCV 2017. Features of a quarter of the size are decoded by the last part
-        of its decoder.
+        Normalization", ICCV 2017. Features at a quarter of the image size are decoded by the last
+        part of its decoder.
 
     Example:
         >>> import torch
@@ -81,7 +81,7 @@ class AdaINNetwork(nn.Module):
         self.decoder = build_decoder(*config.shape)
 
     def encode(self, image: Tensor) -> Tensor:
-        """Return features ``(B, C, h, w)`` of images ``(B, 3, H, W)`` in [0, 1], by their scale."""
+        """Return features ``(B, C, h, w)`` of images ``(B, 3, H, W)`` in [0, 1], scaled."""
         features: Tensor = self.encoder(image)[0] / self.config.feature_scale
         return features
 
@@ -93,7 +93,7 @@ class AdaINNetwork(nn.Module):
 
 
 def build_decoder(channels: int, stride: int) -> nn.Sequential:
-    """Return the decoder of AdaIN with its published key numbers, or its last part.
+    """Return the decoder of AdaIN with the keys of its published file, or its last part.
 
     Args:
         channels: Channels of the features: 512 at stride 8, 256 at stride 4.

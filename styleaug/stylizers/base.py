@@ -1,8 +1,8 @@
-"""The contract of every stylizer, and what is the same around every network.
+"""The contract of every stylizer, and everything that is the same around every network.
 
-A network fills in three hooks on clean tensors (`_encode_style`, `_stylize` and, where it can do
-the content's work once, `_stylize_grid`). Checks, style size, padding, chunks, precision, clamping
-and the exactness of ``alpha=0`` live here.
+A subclass implements hooks on checked tensors: `_encode_style`, `_stylize` and, if it can encode
+the content once for many styles, `_stylize_grid`. Checks, style size, padding, chunks, precision,
+clamping and the exactness of ``alpha=0`` are handled here.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ class Stylizer(nn.Module):
     """Repaints content images in the style of others; always frozen and in eval mode.
 
     Args:
-        precision: What the network computes in. "auto" is bfloat16 on a CUDA device that has it
-            and float32 elsewhere. Statistics are float32 always; the colour stylizers too.
-        max_batch: Most images that go through at once; None lets the stylizer choose.
+        precision: Precision of the network. "auto" is bfloat16 on CUDA devices that support it and
+            float32 elsewhere. Statistics and colour stylizers always use float32.
+        max_batch: Largest number of images processed at once; None lets the stylizer choose.
 
     Attributes:
         name: Name in the table of stylizers.
         least_side: Smallest side of contents and styles, in pixels.
         multiple: Content sides are padded (reflection) to a multiple of this and cropped back.
         style_size: Style images are resized to this square before they are encoded, so that
-            codes stack; None where the code does not depend on the size.
-        weights_id: Short digest of the weights; empty where there are none.
-        follows_color: Whether the style is colour alone, so that keeping the content's colour
-            would undo it.
-        pointwise: Whether a pixel comes out by its own colour and statistics of the image, so
-            that a volume can go through as one tall image.
-        unexportable: Why it cannot be a program of its own (`styleaug.export`); empty if it can.
+            codes stack; None if the code does not depend on the size.
+        weights_id: Short digest of the weights; empty if there are none.
+        follows_color: Whether the style is only colour, so that keeping the content's colour would
+            undo it.
+        pointwise: Whether each output pixel depends only on its own colour and on statistics of
+            the image, so that a volume can be stylized as one tall image.
+        unexportable: Why it cannot be exported (`styleaug.export`); empty if it can.
     """
 
     name: str = ""
@@ -69,12 +69,12 @@ class Stylizer(nn.Module):
 
     @property
     def identity(self) -> str:
-        """Name, settings that shape the style code, and weights: what a code is good for."""
+        """Name, settings that change style codes, and weights: codes only fit an equal identity."""
         settings = ",".join(f"{key}={value}" for key, value in self._code_settings().items())
         return ":".join(part for part in (self.name, settings, self.weights_id) if part)
 
     def freeze(self) -> Stylizer:
-        """Switch to eval mode without gradients, and stay there; returns the stylizer."""
+        """Switch to eval mode without gradients permanently; returns the stylizer."""
         self.requires_grad_(False)
         return self.eval()
 
@@ -93,7 +93,7 @@ class Stylizer(nn.Module):
             A code of S styles.
 
         Raises:
-            TypeError: If ``style`` is no floating-point tensor.
+            TypeError: If ``style`` is not a floating-point tensor.
             ValueError: If shape or values do not fit.
         """
         check_unit_images("style", style)
@@ -102,7 +102,7 @@ class Stylizer(nn.Module):
 
     @torch.no_grad()
     def encode_checked(self, style: Tensor) -> StyleCode:
-        """Encode style images that were checked before (`encode_style` without the checks)."""
+        """Encode checked style images (`encode_style` without the checks)."""
         codes = []
         for rows in self.chunks(style):
             sized = self._resize_style(style[rows])
@@ -125,7 +125,7 @@ class Stylizer(nn.Module):
             float ``(B, 3, H, W)`` in [0, 1].
 
         Raises:
-            TypeError: If ``content`` is no floating-point tensor.
+            TypeError: If ``content`` is not a floating-point tensor.
             ValueError: If shapes, values or the origin of the code do not fit.
         """
         check_unit_images("content", content)
@@ -148,7 +148,7 @@ class Stylizer(nn.Module):
     def stylize_grid(
         self, content: Tensor, style_code: StyleCode, alpha: float | Sequence[float] | Tensor = 1.0
     ) -> Tensor:
-        """Repaint every content image in every style, with the content's work done once.
+        """Repaint every content image in every style; contents are encoded only once if possible.
 
         Args:
             content: float ``(B, 3, H, W)`` in [0, 1], RGB, sides of at least ``least_side`` pixels.
@@ -159,7 +159,7 @@ class Stylizer(nn.Module):
             float ``(B, S, 3, H, W)`` in [0, 1].
 
         Raises:
-            TypeError: If ``content`` is no floating-point tensor.
+            TypeError: If ``content`` is not a floating-point tensor.
             ValueError: If shapes, values or the origin of the code do not fit.
         """
         check_unit_images("content", content)
@@ -174,8 +174,8 @@ class Stylizer(nn.Module):
     def restore(self, stylized: Tensor, content: Tensor) -> Tensor:
         """Bring stylized images back to the style of their contents.
 
-        What comes back differs from the content by what stylization lost. RAST is trained so that
-        little is; of any stylizer it is a check.
+        The difference from the content shows what stylization lost. RAST is trained to lose little;
+        for other stylizers this is a check.
 
         Args:
             stylized: float ``(B, 3, H, W)`` in [0, 1].
@@ -193,13 +193,13 @@ class Stylizer(nn.Module):
     def forward(
         self, content: Tensor, style_code: StyleCode, alpha: Tensor, *, zeros: bool = True
     ) -> Tensor:
-        """Stylize what was checked before (`stylize` without the checks).
+        """Stylize checked tensors (`stylize` without the checks).
 
         Args:
             content: As in `stylize`.
             style_code: B codes on the device of the content.
             alpha: ``(B,)`` strengths there.
-            zeros: Whether a strength may be 0; asking the device would make the host wait.
+            zeros: Whether a strength may be 0; reading it from the device would synchronise.
         """
 
         def paint(rows: slice) -> Tensor:
@@ -211,7 +211,7 @@ class Stylizer(nn.Module):
     def paint_at_once(
         self, content: Tensor, maps: Maps, alpha: Tensor, *, zeros: bool = True
     ) -> Tensor:
-        """Stylize tensors in one piece, unchecked: what an exported program does."""
+        """Stylize tensors in one piece, without checks, as exported programs do."""
         with self._numeric_context(content.device):
             painted = self._stylize(self._pad(content), maps, alpha)
         return _finish(painted, content, alpha if zeros else None)
@@ -220,7 +220,7 @@ class Stylizer(nn.Module):
     def grid_checked(
         self, content: Tensor, style_code: StyleCode, alpha: Tensor, *, zeros: bool = True
     ) -> Tensor:
-        """Stylize a grid that was checked before (`stylize_grid` without the checks)."""
+        """Stylize a grid of checked tensors (`stylize_grid` without the checks)."""
         count = len(style_code)
 
         def paint(rows: slice) -> Tensor:
@@ -245,7 +245,7 @@ class Stylizer(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} must implement _stylize.")
 
     def _stylize_grid(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
-        """Return ``(B, S, 3, H, W)``; override where the content can be encoded once."""
+        """Return ``(B, S, 3, H, W)``; override it if the content can be encoded once."""
         count = next(iter(maps.values())).shape[0]
         tiled = {
             name: tensor.repeat(len(content), *[1] * (tensor.ndim - 1))
@@ -263,18 +263,18 @@ class Stylizer(nn.Module):
 
     @property
     def encodes_content_once(self) -> bool:
-        """Whether a grid of many styles costs less than its images one by one."""
+        """Whether a grid of many styles is cheaper than its images one by one."""
         return type(self)._stylize_grid is not Stylizer._stylize_grid
 
     def chunks(self, images: Tensor, images_each: int = 1) -> Iterator[slice]:
-        """Return which of these images ``(B, C, H, W)`` go through at once, each so many times."""
+        """Return slices of images ``(B, C, H, W)`` to process at once, each image so many times."""
         count = len(images)
         size = self.max_batch or self._chunk_size(images) or count * images_each
         step = max(1, size // images_each)
         return (slice(start, start + step) for start in range(0, count, step))
 
     def _chunk_size(self, images: Tensor) -> int | None:
-        """Return how many images go through at once when ``max_batch`` is None; None: all."""
+        """Return how many images to process at once if ``max_batch`` is None; None: all."""
         return None
 
     def _pad(self, content: Tensor) -> Tensor:
@@ -292,12 +292,12 @@ class Stylizer(nn.Module):
         return resized.clamp_(0.0, 1.0)
 
     def _numeric_context(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
-        """Return an autocast of our own; that of the user's training loop is switched off."""
+        """Return the autocast of this stylizer, which replaces that of the user's training loop."""
         dtype = _DTYPES.get(self.compute_precision(device))
         return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
 
     def compute_precision(self, device: torch.device) -> str:
-        """Return what ``precision`` comes to on ``device``: "fp32", "bf16" or "fp16"."""
+        """Return the precision used on ``device``: "fp32", "bf16" or "fp16"."""
         if self.precision != "auto":
             return self.precision
         return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
@@ -315,10 +315,10 @@ class Stylizer(nn.Module):
 
 
 class ColorStylizer(Stylizer):
-    """A stylizer whose style is colour alone: no weights, and float32 whatever ``precision`` says.
+    """A stylizer of colour alone: no weights, and float32 for every ``precision``.
 
-    Those that make large intermediates work through a batch a few images at a time on a CPU
-    (``_chunk_bytes``), so that they stay in its cache.
+    On a CPU, stylizers with large intermediate tensors process a few images at a time
+    (``_chunk_bytes``), which keeps these tensors in the cache.
     """
 
     least_side: ClassVar[int] = 1
@@ -345,7 +345,7 @@ def _finish(painted: Tensor, content: Tensor, alpha: Tensor | None) -> Tensor:
 
 
 def check_unit_images(name: str, images: Tensor) -> None:
-    """Raise unless images are what stylizers take: float ``(B, 3, H, W)`` in [0, 1]."""
+    """Raise unless images are valid for stylizers: float ``(B, 3, H, W)`` in [0, 1]."""
     check_images(name, images)
     if not images.is_floating_point():
         raise TypeError(
@@ -359,7 +359,7 @@ def alpha_values(alpha: float | Sequence[float] | Tensor, count: int) -> list[fl
     """Return ``count`` strengths; a tensor is read back from its device.
 
     Raises:
-        ValueError: If there are neither one nor ``count``, or one is outside of [0, 1].
+        ValueError: If there are neither one nor ``count`` values, or one is outside of [0, 1].
     """
     values = alpha.tolist() if isinstance(alpha, Tensor) else alpha
     strengths = list(values) if isinstance(values, Sequence) else [values] * count

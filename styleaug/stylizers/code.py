@@ -1,4 +1,4 @@
-"""The encoded style: a small record of tensors that can be indexed, joined, mixed, moved, saved."""
+"""The encoded style: named tensors that can be indexed, joined, mixed, moved and saved."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ _FORMAT = "styleaug.StyleCode/1"
 
 @dataclass(frozen=True)
 class StyleCode:
-    """What a stylizer keeps of S style images.
+    """The encoding of S style images.
 
     Attributes:
         maps: Named tensors; the first dimension of each counts the styles.
-        source: The stylizer and weights that made them (`Stylizer.identity`). A code only fits
-            the stylizer it came from.
+        source: Stylizer and weights that made the code (`Stylizer.identity`); it only fits these.
 
     Raises:
         ValueError: If ``maps`` is empty or its tensors disagree on the number of styles.
@@ -69,11 +68,11 @@ class StyleCode:
 
     @property
     def device(self) -> torch.device:
-        """The device that the tensors live on."""
+        """The device of the tensors."""
         return next(iter(self.maps.values())).device
 
     def digest(self) -> str:
-        """Return a SHA-256 of the origin and the numbers: equal codes have equal digests."""
+        """Return a SHA-256 of source and tensors: equal codes have equal digests."""
         digest = sha256(self.source.encode())
         for name, tensor in sorted(self.maps.items()):
             plain = tensor.detach().cpu().contiguous()
@@ -81,7 +80,7 @@ class StyleCode:
         return digest.hexdigest()
 
     def to(self, device: str | torch.device) -> StyleCode:
-        """Return the code on ``device``; itself when it is there already."""
+        """Return the code on ``device``; the same object if it is there already."""
         device = torch.device(device)
         if self.device == device:
             return self
@@ -115,7 +114,7 @@ class StyleCode:
         """Join codes of one stylizer.
 
         Raises:
-            ValueError: If there is none, or they come from different stylizers or weights.
+            ValueError: If the list is empty, or they come from different stylizers or weights.
         """
         sources = sorted({code.source for code in codes})
         if len(sources) != 1:
@@ -131,7 +130,7 @@ class StyleCode:
         """Write the code as a safetensors file, atomically.
 
         Args:
-            path: Where to; an existing file is replaced.
+            path: The file to write; an existing one is replaced.
             metadata: Further strings to keep in the file's header.
         """
         header = {"format": _FORMAT, "source": self.source, "sha256": self.digest()}
@@ -143,8 +142,8 @@ class StyleCode:
         """Read a code that `save` wrote.
 
         Raises:
-            ValueError: If the file is not a style code, was changed since, or holds numbers that
-                no stylizer writes: integers, NaN or infinite ones.
+            ValueError: If the file is not a style code, was changed since it was written, or holds
+                integers, NaN or infinite numbers.
         """
         return StyleCode.load_with_metadata(path)[0]
 

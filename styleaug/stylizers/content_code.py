@@ -1,4 +1,4 @@
-"""Stylizers that can paint a part of a picture, such as a tile of a slide, by the whole's code."""
+"""Stylizers that can paint tiles of an image, such as a slide, by the code of the whole image."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ _OWN = "own."
 
 
 class ContentCoded(Stylizer):
-    """A stylizer that needs nothing of a content but its code and the pixels nearby.
+    """A stylizer whose output depends only on a code of the whole content and on nearby pixels.
 
-    A subclass fills in `_mapped`, or `_stylize` with what `own_maps` finds.
+    A subclass implements `_mapped`, or `_stylize` with the result of `own_maps`.
 
     Attributes:
-        reach: How many pixels away a pixel is still seen.
+        reach: Largest distance in pixels at which other pixels have an influence.
     """
 
     reach: int = 0
 
     def encode_content(self, content: Tensor, *, together: bool = False) -> StyleCode:
-        """Encode contents once, to paint parts of them alike: the tiles of a slide.
+        """Encode contents once, so that all parts of them, such as tiles, are painted consistently.
 
         Args:
             content: float ``(B, 3, H, W)`` in [0, 1], RGB, not normalised.
-            together: Return one code for all, as of a picture that these are parts of: the
-                statistics of all pixels, or the mean of the codes.
+            together: Return one code for all, as if they were parts of one image: the statistics
+                of all pixels, or the mean of the codes.
 
         Returns:
             B codes, or one, for `stylize` as ``content_code``.
@@ -70,9 +70,9 @@ class ContentCoded(Stylizer):
             style_code: B codes, or one code for all.
             alpha: Stylization strength, one number or ``(B,)``: 0 keeps the content bit for bit,
                 1 is full style.
-            content_code: What `encode_content` returned of the pictures that the contents are
-                parts of: B codes, or one for all. A part then comes out as in the whole, but for
-                `reach` pixels at its rim. None encodes the contents.
+            content_code: Codes from `encode_content` of the whole images that the contents are
+                parts of: B codes, or one for all. A part is then painted as in the whole image,
+                except `reach` pixels at its border. None encodes the contents themselves.
 
         Returns:
             float ``(B, 3, H, W)`` in [0, 1].
@@ -94,7 +94,7 @@ class ContentCoded(Stylizer):
         return self._mapped(content, own_maps(maps) or self._encode_style(content), maps, alpha)
 
     def _with_own(self, style_code: StyleCode, content_code: StyleCode, count: int) -> StyleCode:
-        """Return ``count`` codes of styles that carry those of the contents along."""
+        """Return ``count`` codes of styles, extended by those of the contents."""
         maps: dict[str, Tensor] = {}
         for name, code, prefix in (
             ("style_code", style_code, ""),
@@ -115,7 +115,7 @@ class ContentCoded(Stylizer):
 
 
 def own_maps(maps: Maps) -> Maps:
-    """Return the maps of the content that a style's carry along; empty if there are none.
+    """Return the maps of the content contained in those of a style; empty if there are none.
 
     Example:
         >>> list(own_maps({"mean": torch.zeros(1), "own.mean": torch.ones(1)}))
@@ -128,7 +128,7 @@ def check_takes_content_code(stylizer: Stylizer) -> ContentCoded:
     """Return the stylizer.
 
     Raises:
-        ValueError: If it cannot paint by the code of a content.
+        ValueError: If it does not accept the code of a content.
 
     Example:
         >>> from styleaug import create_stylizer

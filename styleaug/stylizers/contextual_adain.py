@@ -1,4 +1,4 @@
-"""contextual-adain: AdaIN whose decoder keeps content by the contextual loss."""
+"""contextual-adain: AdaIN with a decoder trained by the contextual loss."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from styleaug.weights import load_network, locate_weights, read_state_dict
 
 
 class ContextualAdaIN(Stylizer):
-    """Exchange means and deviations of encoder features, and decode.
+    """Exchange means and standard deviations of encoder features, and decode.
 
-    ``alpha`` blends the features before they are decoded, as in AdaIN; ``alpha=0`` is the content
+    ``alpha`` blends the features before decoding, as in AdaIN; ``alpha=0`` returns the content
     itself. A style code holds two numbers per feature channel.
 
     Args:

@@ -1,4 +1,4 @@
-"""Bands of detail, and filters that give each band a gain. No band is ever made smaller."""
+"""Bands of detail at full resolution, and filters that multiply each band by a gain."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ STEPS = (1, 2, 4)
 """Distances of the taps, in pixels; a band holds the detail between two of them."""
 
 REACH = sum(STEPS)
-"""How far a filtered pixel sees."""
+"""Largest distance of pixels that influence a filtered pixel."""
 
 
 def amplify_detail(image: Tensor, gains: Tensor) -> Tensor:
-    """Multiply each band of detail by a gain; what is coarser than the bands stays.
+    """Multiply each band of detail by a gain; coarser structures are unchanged.
 
     The bands are differences of binomial filters ``[1, 2, 1] / 4`` with taps 1, 2 and 4 pixels
-    apart. With gains of 1 the image comes back to rounding.
+    apart. With gains of 1 the result is the image, up to rounding.
 
     Args:
         image: ``(B, C, H + 2 * REACH, W + 2 * REACH)``: the image with a border of `REACH`.
@@ -48,7 +48,7 @@ def amplify_detail(image: Tensor, gains: Tensor) -> Tensor:
 
 
 def bordered(image: Tensor) -> Tensor:
-    """Return images with a border of `REACH` pixels in which the outermost ones repeat."""
+    """Return images with a border of `REACH` pixels that repeats the outermost ones."""
     return F.pad(image, (REACH,) * 4, mode="replicate")
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from styleaug.stylizers.base import ColorStylizer, Maps, Precision
 
 _SILENT = 1e-6
-"""Amplitude below which a frequency is not there: a quarter of 8-bit rounding at 256 pixels."""
+"""Amplitude below which a frequency counts as absent: a quarter of 8-bit rounding at 256 pixels."""
 
 
 class FourierDomainAdaptation(ColorStylizer):
@@ -20,13 +20,13 @@ class FourierDomainAdaptation(ColorStylizer):
     ``alpha`` interpolates the amplitudes, which is the same as blending the images.
 
     Warning:
-        Not for CT: a lesion is as wide as the waves that are swapped. Of one 30 HU above its
-        surroundings 0.05 to 3 times the contrast was left.
+        Not for CT: lesions have the size of the swapped waves. A lesion of 30 HU above its
+        surroundings came out with 0.05 to 3 times its contrast.
 
     Args:
         beta: Half the side of the swapped square as a share of the shorter image side, in
             (0, 0.5]; 0.01 to 0.1 is usual. Larger values carry over the style's blobs.
-        precision: Accepted for all stylizers; this one is float32 always.
+        precision: Accepted by all stylizers; this one always uses float32.
         max_batch: Most images at once.
 
     Raises:
@@ -78,7 +78,7 @@ class FourierDomainAdaptation(ColorStylizer):
 
 
 def _swap_amplitude(spectrum: Tensor, amplitude: Tensor, alpha: Tensor) -> None:
-    """Give the complex ``spectrum``, in place, the amplitudes of the style; phases stay."""
+    """Replace the amplitudes of the complex ``spectrum`` by those of the style, in place."""
     own = spectrum.abs()
     # The phase of a frequency that the content lacks is rounding noise: leave it out.
     wanted = torch.where(own > _SILENT, amplitude, own)

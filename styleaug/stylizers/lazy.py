@@ -1,4 +1,4 @@
-"""A stylizer that is built on first use, shared within the process and left out of pickles."""
+"""A stylizer that is built once per process and device, shared, and left out of pickles."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _BUILT: WeakValueDictionary[tuple[str, str], Stylizer] = WeakValueDictionary()
 
 
 class LazyStylizer:
-    """Hands out one stylizer on any device.
+    """Provides a stylizer on any device.
 
-    Two transforms that ask for the same stylizer share one network per device. A pickle holds the
-    recipe, not the network, so that a loader worker gets a small object.
+    Transforms with the same stylizer share one network per device. Pickles hold the arguments, not
+    the network, so that loader workers receive a small object and build the network on first use.
 
     Args:
-        stylizer: A name of the table, or a stylizer of your own, which is carried along as it is.
-        arguments: What `create_stylizer` gets besides the name.
+        stylizer: A name of the table, or a stylizer object, which is used as it is.
+        arguments: Arguments of `create_stylizer` besides the name.
 
     Raises:
         TypeError: If ``stylizer`` is neither a name nor a stylizer.
-        ValueError: If arguments are given for a stylizer that is built already.
+        ValueError: If arguments are given together with a stylizer object.
 
     Example:
         >>> LazyStylizer("colorist", {}).on("cpu").name
@@ -71,7 +71,7 @@ class LazyStylizer:
 
     @property
     def kind(self) -> type[Stylizer]:
-        """Its class, for flags such as ``pointwise``, which are read without building it."""
+        """Its class, for reading flags such as ``pointwise`` without building it."""
         if isinstance(self.stylizer, Stylizer):
             return type(self.stylizer)
         return find_entry(self.stylizer).kind
@@ -90,7 +90,7 @@ class LazyStylizer:
 
 
 def _stamps(arguments: Mapping[str, Any]) -> list[tuple[int, ...]]:
-    """Return numbers that change when a file that an argument names is written anew."""
+    """Return numbers that change when a file named by an argument is replaced."""
     paths = [Path(value) for value in arguments.values() if isinstance(value, str | Path)]
     found = [path.stat() for path in paths if path.is_file()]
     return [(s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in found]

@@ -25,28 +25,28 @@ PACKAGED = (
 
 
 class Micro(Stylizer):
-    """Colours and contrast at every scale, place by place, as a small network says.
+    """Transfers colours, and contrast at every scale, with a small network.
 
-    The style enters as statistics, as in AdaIN, so a bank holds two hundred numbers per style and
-    no image. All statistics are taken over the whole image, so there are no tiles and no seams:
-    4096 x 4096 pixels go through at once. ``alpha`` blends the images; between images of nearly
-    equal statistics full strength is less than all of the way, which would overshoot. Grey in a
-    grey style stays grey exactly.
+    As in AdaIN the network sees only statistics of the style, so a bank holds 210 numbers per style
+    and no image. Statistics are taken over the whole image: 4096 x 4096 pixels are processed at
+    once, without tiles and seams. ``alpha`` blends the images. If the statistics of content and
+    style are nearly equal, ``alpha=1`` goes only part of the way, because all of it would
+    overshoot. A grey image in a grey style stays exactly grey.
 
     Args:
         weights: "medical", which ships with the package, or a file written by
             ``styleaug train micro``.
         precision: "auto", "fp32", "bf16" or "fp16".
-        max_batch: Most images at once.
+        max_batch: Largest number of images processed at once.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the weights do not fit.
 
     Source:
-        In the family of AdaIN (Huang & Belongie, ICCV 2017). Bands that keep their place and get
-        the strength of a model's are those of Bae, Paris & Durand, SIGGRAPH 2006; the per-pixel
-        affine colour transform is that of bilateral learning (Gharbi et al., SIGGRAPH 2017).
+        Related to AdaIN (Huang & Belongie, ICCV 2017). Scaling the bands of the content to the
+        strength of those of a model: Bae, Paris & Durand, SIGGRAPH 2006. The per-pixel affine
+        colour transform: bilateral learning, Gharbi et al., SIGGRAPH 2017.
 
     Example:
         >>> import torch
@@ -87,5 +87,5 @@ class Micro(Stylizer):
 
 
 _PIXELS_AT_ONCE = 2**17
-"""What goes through at once on a CPU: the maps of more leave its cache, and come from the system as
-fresh pages each time."""
+"""Pixels processed at once on a CPU: the maps of more do not fit into its cache and need newly
+allocated pages every time."""

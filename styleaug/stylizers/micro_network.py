@@ -23,24 +23,24 @@ BANDS = 4
 Statistics: TypeAlias = tuple[Tensor, Tensor, Tensor]
 
 _SEEN = (-0.5, 1.5)
-"""Values that the network sees: more than a picture can show, so that it can bring them back."""
+"""Range of values that the network sees; wider than [0, 1], so that it can reduce such values."""
 _MAX_GAIN = 4.0
 _FAINT = 1e-3
 _NEAR = 0.02
-"""Distance of statistics at which half of what the network asks for counts."""
+"""Distance of statistics at which the output of the network has half of its weight."""
 _HALF_WAY = 0.03
-"""Distance of statistics at which half of the way to the style is gone."""
+"""Distance of statistics at which the result is half of the way to the style."""
 _NORM_EPS = 1e-3
 
 
 class MicroNetwork(nn.Module):
-    """Gives the content the style's contrast at every scale, place by place.
+    """Gives the content the contrast of the style at every scale, with spatially varying gains.
 
-    The content is cut into bands of a Laplacian pyramid, and each band gets the style's strength,
-    the coarsest the style's colours. The network looks at that picture, compares the statistics of
-    its features with those of the style, and says where which band is to be stronger or weaker and
-    how colours are to be mixed, which is applied to the bands of the content. So every edge is the
-    content's own. Features are looked at from half the image's size down.
+    A Laplacian pyramid of the content is scaled to the strength of the style's bands, its coarsest
+    level to the style's colours. The network sees this image, compares the statistics of its
+    features with those of the style, and predicts how to amplify each band and how to mix colours
+    at every position. Both are applied to the bands of the content, so every edge comes from the
+    content. Features start at half of the image's size.
     """
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class MicroNetwork(nn.Module):
             nn.init.zeros_(parameter)
 
     def encode_style(self, style: Tensor) -> dict[str, Tensor]:
-        """Return what style images ``(S, 3, H, W)`` say: features, bands and colours."""
+        """Return statistics of style images ``(S, 3, H, W)``: features, bands and colours."""
         bands, low = laplacian_pyramid(style.float())
         mean, std = channel_moments(low)
         features = self.of_style(self.encoder(style)).float()
@@ -110,7 +110,7 @@ class MicroNetwork(nn.Module):
         Args:
             base: ``(B, 3, H, W)``.
             film: Scales and shifts of all layers.
-            tune: ``(B, 16)``, what is added to masks, matrix and offset at every place.
+            tune: ``(B, 16)``, added to masks, matrix and offset at every position.
         """
         steps = iter(film.split(_film_sizes(), dim=1))
         image = F.pixel_unshuffle(base - 0.5, 2).contiguous(memory_format=torch.channels_last)
@@ -133,7 +133,7 @@ class MicroNetwork(nn.Module):
 
 
 class StatisticsEncoder(nn.Module):
-    """From an image to the means and deviations of its colours and of three levels of features."""
+    """Means and standard deviations of the colours of an image and of three levels of features."""
 
     size = 2 * (3 + sum(_STATISTICS_CHANNELS))
 
@@ -154,7 +154,7 @@ class StatisticsEncoder(nn.Module):
 
 
 def laplacian_pyramid(image: Tensor) -> tuple[list[Tensor], Tensor]:
-    """Return four bands, from the finest, and what is left at a sixteenth of the size.
+    """Return four bands, finest first, and the remainder at a sixteenth of the size.
 
     Source:
         Burt & Adelson, IEEE Trans. Communications 1983, with a 2 x 2 box to go down and bilinear
@@ -181,27 +181,27 @@ def strength(band: Tensor) -> Tensor:
 
 
 def band_gains(own: Tensor, style: Tensor) -> Tensor:
-    """Return the factors that give bands of one strength another, four at most."""
+    """Return the factors between the strengths of bands, limited to 1/4 ... 4."""
     return (style / own.clamp_min(_FAINT)).clamp(1.0 / _MAX_GAIN, _MAX_GAIN)
 
 
 def difference(content: Statistics, style: Statistics) -> Tensor:
-    """Return how far a content's statistics are from a style's, ``(B, 1, 1, 1)``, 0 if equal.
+    """Return the distance of a content's statistics from a style's, ``(B, 1, 1, 1)``; 0 if equal.
 
     Args:
         content: Strengths of the bands ``(B, 4, 3, 1, 1)``, means and deviations of the coarsest
             level ``(B, 3, 1, 1)``.
-        style: The same of the style.
+        style: The same for the style.
     """
     bands, mean, std = ((own - other).abs() for own, other in zip(content, style, strict=True))
     return torch.stack([bands.sum(dim=1), mean, std]).sum(dim=0).mean(dim=1, keepdim=True)
 
 
 def full_strength(far: Tensor) -> Tensor:
-    """Return the share of the way to a style that is gone, from the distance of the statistics.
+    """Return how far to go towards a style, as a share, from the distance of the statistics.
 
-    All of it for another stain, scanner or exposure. Between two images that could be of one slide
-    or film, statistics differ by what is in the images, and going all the way overshoots.
+    The share is 1 for another stain, scanner or exposure. For two images that could come from one
+    slide or film, statistics differ because of the contents, and a share of 1 would overshoot.
     """
     return far**3 / (far**3 + _HALF_WAY**3)
 
@@ -209,11 +209,11 @@ def full_strength(far: Tensor) -> Tensor:
 def match_channels(
     content: Tensor, own: tuple[Tensor, Tensor], style: tuple[Tensor, Tensor]
 ) -> Tensor:
-    """Give the content the style's channel moments, the contrast raised four-fold at most.
+    """Give the content the channel moments of the style; contrast is amplified at most four-fold.
 
     Args:
         content: ``(B, 3, H, W)``.
-        own: Its means and deviations ``(B, 3, 1, 1)``.
+        own: Means and standard deviations of the content, ``(B, 3, 1, 1)`` each.
         style: Those of the style.
     """
     gain = (style[1] / own[1].clamp_min(MIN_STD)).clamp_max(_MAX_GAIN)
@@ -252,10 +252,10 @@ def _film_sizes() -> list[int]:
 
 
 def _modulate(x: Tensor, film: Tensor) -> Tensor:
-    """Normalise every channel over the image, then scale and shift it as the style says.
+    """Normalise every channel over the image, then scale and shift it by values of the style.
 
-    In place behind the normalisation: at 1024 x 1024 pixels a map has 32 MB, and the system takes
-    as long to hand over so much memory as the arithmetic takes.
+    The scaling works in place: at 1024 x 1024 pixels a map takes 32 MB, and allocating it would
+    take as long as the arithmetic.
     """
     scale, shift = film.to(x.dtype).view(film.shape[0], -1, 1, 1).chunk(2, dim=1)
     normal = F.group_norm(x, x.shape[1], eps=_NORM_EPS).to(x.dtype)

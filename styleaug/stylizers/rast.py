@@ -1,4 +1,4 @@
-"""rast: style attention whose results can be restored."""
+"""rast: style attention with restorable results."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _LEVELS = ("fine", "coarse")
 
 
 class RAST(Stylizer):
-    """Gather the style's features by attention at two scales, and decode.
+    """Attend to the style's features at two scales, and decode.
 
-    A style code holds the style's feature maps, from which the image can be guessed: keep such a
-    bank where its images may be. ``alpha`` blends the images.
+    A style code holds feature maps of the style, from which the image can be guessed: treat such
+    a bank like its images. ``alpha`` blends the images.
 
     Args:
         weights: A file written by ``styleaug train rast``, or the published decoder
@@ -27,10 +27,10 @@ class RAST(Stylizer):
         transform: With a bare decoder: the transform it belongs to
             (``transformer_iter_160000.pth``).
         encoder: With a bare decoder: ``vgg_normalised.pth``.
-        style_size: Styles are resized to this square. Larger squares hold finer style and take
-            time and memory by the square.
-        precision: "auto", "fp32", "bf16" or "fp16"; attention is in float32 always.
-        max_batch: Most images at once.
+        style_size: Styles are resized to a square of this side. Larger squares keep finer style;
+            time and memory grow with the square of the side.
+        precision: "auto", "fp32", "bf16" or "fp16"; attention always uses float32.
+        max_batch: Largest number of images processed at once.
 
     Raises:
         FileNotFoundError: If a file does not exist.

@@ -28,15 +28,15 @@ SANETS = ("sanet4_1", "sanet5_1")
 
 @dataclass(frozen=True)
 class RASTConfig:
-    """Which features are exchanged.
+    """Configuration: which features are exchanged.
 
     Attributes:
         backbone: "vgg19-normalised" (the published one), torchvision's "vgg19", or
             "efficientnet_b0", the simplified encoder.
-        layer: The finer map: "relu4_1" (with relu5_1), "relu3_1" (with pool3) or, of
+        layer: The finer map: "relu4_1" (with relu5_1), "relu3_1" (with pool3) or, for
             EfficientNet, "features3" (with features5).
-        feature_scale: What both maps are divided by. They should be of the order of 1, or the first
-            steps of training undo what the decoder began with.
+        feature_scale: Divisor of both maps, which should be of the order of 1; otherwise the first
+            steps of training destroy the initial decoder.
 
     Raises:
         ValueError: If there are no such maps.
@@ -68,22 +68,23 @@ class RASTConfig:
 
     @property
     def stride(self) -> int:
-        """The image's pixels per position of the finer map along a side."""
+        """Image pixels per position of the finer map along a side."""
         return _LEVELS[self.backbone][self.layer][2]
 
     @property
     def width(self) -> int:
-        """Channels that both maps have in the transform."""
+        """Channels of both maps in the transform."""
         return 256 if self.backbone == "efficientnet_b0" else self.channels[0]
 
 
 class SANet(nn.Module):
-    """A style-attentional module: every place of the content gathers like places of the style.
+    """A style-attentional module: every position of the content attends to similar style positions.
 
     ``out(h(s) softmax(f(c)' g(s))') + c`` with f and g on instance-normalised features. The style's
-    linear maps are moved to the other side of the softmax, where they give the same: g becomes part
-    of the query (its bias is the same for all keys, and drops out), and h acts on the average of
-    style features. So the normalised features serve as keys and values, and a bank holds them once.
+    linear maps are moved to the other side of the softmax, with the same result: g becomes part of
+    the query (its bias is the same for all keys and cancels), and h is applied to the average of
+    style features. So the normalised features serve as keys and values, and a bank stores them
+    once.
 
     Args:
         width: Channels.
@@ -113,7 +114,7 @@ class SANet(nn.Module):
 class Transform(nn.Module):
     """Both modules, and the convolution that merges them; parameters as published.
 
-    At first the merged map is the mean of both, so that the content is there from the beginning.
+    It is initialised to the mean of both maps, so that the content is kept from the beginning.
 
     Args:
         width: Channels of both maps.
@@ -143,9 +144,9 @@ class RASTNetwork(nn.Module):
 
     Source:
         Ma, Zhao, Li & Basu, "RAST: Restorable Arbitrary Style Transfer via Multi-Restoration",
-        WACV 2023. The coarser map is brought to the finer one's size, whatever it is, as in its
-        main variant. The simplified encoder of Karatyshchev & Kitov has maps of unequal width;
-        a 1 x 1 convolution each brings them to one.
+        WACV 2023. The coarser map is resized to the finer one, as in its main variant. The
+        simplified encoder of Karatyshchev & Kitov has maps of unequal width; a 1 x 1 convolution
+        each brings them to one.
 
     Example:
         >>> network = RASTNetwork(RASTConfig("vgg19-normalised", "relu3_1"))
@@ -182,13 +183,13 @@ class RASTNetwork(nn.Module):
 
 
 def style_maps(features: Tensor) -> dict[str, Tensor]:
-    """Return what attention needs of a style's features: normalised, and their moments."""
+    """Return the parts of a style's features that attention needs: normalised maps and moments."""
     mean, std = feature_moments(features)
     return {"keys": normalised(features), "mean": mean, "std": std}
 
 
 def normalised(features: Tensor) -> Tensor:
-    """Return features with mean 0 and deviation 1 per channel."""
+    """Return features with mean 0 and standard deviation 1 per channel."""
     mean, std = feature_moments(features)
     return adain_to(features, torch.zeros_like(mean), torch.ones_like(std))
 
@@ -196,8 +197,8 @@ def normalised(features: Tensor) -> Tensor:
 def mean_of_keys(query: Tensor, keys: Tensor) -> Tensor:
     """Return for every query the mean of the keys, weighted by the softmax of their products.
 
-    In float32 whatever an autocast says: the products are not scaled, and large. The matrix of
-    products is never held at once.
+    Always in float32, also under autocast, because the products are large and not scaled. The
+    matrix of products is never held in memory as a whole.
 
     Args:
         query: ``(B, C, H, W)``.

@@ -1,4 +1,4 @@
-"""style-kernel: dynamic convolution with kernels that the style predicts for every place."""
+"""style-kernel: dynamic convolution with kernels predicted from the style at every position."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from styleaug.weights import load_network, locate_weights, read_state_dict
 
 
 class StyleKernel(Stylizer):
-    """Align the style's features with the content's places, and convolve with kernels of them.
+    """Align style features with positions of the content, and convolve with kernels from them.
 
-    A style code holds keys and values of the style's places, from which the image can be guessed:
-    keep such a bank where its images may be. ``alpha`` blends the images.
+    A style code holds keys and values of all style positions, from which the image can be guessed:
+    treat such a bank like its images. ``alpha`` blends the images.
 
     Args:
         weights: A file written by ``styleaug train style-kernel``, a path or an ``https://``
             address.
-        style_size: Styles are resized to this square.
-        precision: "auto", "fp32", "bf16" or "fp16"; attention is in float32 always.
-        max_batch: Most images at once.
+        style_size: Styles are resized to a square of this side.
+        precision: "auto", "fp32", "bf16" or "fp16"; attention always uses float32.
+        max_batch: Largest number of images processed at once.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -62,7 +62,7 @@ class StyleKernel(Stylizer):
 
     @torch.no_grad()
     def interpolate(self, content: Tensor, style_code: StyleCode, weights: Tensor) -> Tensor:
-        """Repaint contents in a mixture of styles: aligned features are mixed, then kernels made.
+        """Repaint contents in a mixture of styles, by mixing their aligned features.
 
         Args:
             content: float ``(B, 3, H, W)`` in [0, 1], sides >= 32.
@@ -98,7 +98,7 @@ class StyleKernel(Stylizer):
         return painted[..., : content.shape[2], : content.shape[3]].clamp(0.0, 1.0)
 
     def stitch(self, style_code: StyleCode) -> StyleCode:
-        """Return one style that offers the places of all of them: each takes what is like it.
+        """Return one style with the positions of all styles; contents attend to similar ones.
 
         Args:
             style_code: S codes.
@@ -107,7 +107,7 @@ class StyleKernel(Stylizer):
             A code of one style.
 
         Source:
-            Xu, Long & Nie, CVPR 2023, stitched styles. Features are stitched in the place of
+            Xu, Long & Nie, CVPR 2023, stitched styles. Features are stitched instead of
             images, so that no seam is encoded.
         """
         self._check_code(style_code)

@@ -1,4 +1,4 @@
-"""Attention over the places of a style, with keys that the content leaves out."""
+"""Attention over the positions of a style, with gating of its keys by the content."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Gate: TypeAlias = Literal["ste", "relu", "dagl"]
 GATES = ("ste", "relu", "dagl")
 
 _BLOCK = 1 << 22
-"""Products of queries and keys of one image that are held at once, all heads together."""
+"""Largest number of products of queries and keys of one image in memory, over all heads."""
 
 
 def align(
@@ -27,28 +27,28 @@ def align(
     gate: Gate = "ste",
     renormalise: bool = False,
 ) -> Tensor:
-    """Gather values from the places of a style whose keys are like the query.
+    """Attend to the values of style positions whose keys are similar to the query.
 
     With N keys, the attention ``A = softmax(temperature * cos(q, k))`` of a query is compared with
-    a threshold ``t = (scale + offset) / N``: the mean of a row is 1 / N whatever the images, and
-    the offset is counted in that unit, too.
+    a threshold ``t = (scale + offset) / N``: the mean of a row is always 1 / N, and the offset is
+    in the same unit.
 
     * "ste": keys with ``A > t`` count. Gradients pass as through ``sigmoid(N (A - t))``.
     * "relu": keys count with ``max(A - t, 0)``.
     * "dagl": before the softmax, cosines count with
-      ``cos * max(cos - scale * mean(cos) + offset, 0)``; those that this makes 0 are left out.
+      ``cos * max(cos - scale * mean(cos) + offset, 0)``; those that become 0 are left out.
 
-    The key that is most alike always counts.
+    The most similar key always counts.
 
     Args:
         query: ``(B, C, H, W)``.
         keys: ``(B, C, h, w)`` of unit length within every head.
         values: ``(B, C, h, w)``.
         threshold: Scale and offset, ``(B, heads, H, W)`` each.
-        heads: Parts that the channels are split into.
+        heads: Number of heads that the channels are split into.
         temperature: Factor of the cosines.
         gate: Reading of the gating.
-        renormalise: Whether the weights that are left are divided by their sum.
+        renormalise: Whether the remaining weights are divided by their sum.
 
     Returns:
         ``(B, C, H, W)``.
@@ -82,7 +82,7 @@ def align(
 
 
 def _attend(*arguments: Any) -> Tensor:
-    """Attend with a block of queries; in training the block is computed again on the way back."""
+    """Attend with a block of queries; in training it is recomputed in the backward pass."""
     if torch.is_grad_enabled():
         found: Tensor = checkpoint(_attend_block, *arguments, use_reentrant=False)
         return found

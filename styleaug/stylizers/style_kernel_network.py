@@ -1,4 +1,4 @@
-"""The network of StyleKernel: kernels for every place, predicted from aligned style features."""
+"""The network of StyleKernel: kernels for every position from aligned style features."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Kernels: TypeAlias = tuple[Tensor, Tensor, Tensor]
 
 @dataclass(frozen=True)
 class StyleKernelConfig:
-    """The shape of the network and the readings of its paper.
+    """Configuration: the shape of the network, and how its paper is interpreted.
 
     Attributes:
         backbone: "vgg16" (the paper's) or "vgg19" of torchvision.
@@ -33,12 +33,12 @@ class StyleKernelConfig:
         heads: Heads of the attention.
         kernel: Side of the predicted kernels, odd.
         groups: Channel groups that are shuffled in training.
-        temperature: That cosine similarities are multiplied by before the softmax.
+        temperature: Factor of the cosine similarities before the softmax.
         gate: How keys are left out: "ste", "relu" or "dagl".
-        renormalise: Whether what is left of the attention is made to sum to 1.
-        shuffle_at_test: Whether groups are shuffled outside of training, too, in one fixed order.
-        feature_scale: What features are divided by. They should be of the order of 1: with far
-            larger ones the first steps of training silence the layers that predict kernels.
+        renormalise: Whether the remaining attention is normalised to sum to 1.
+        shuffle_at_test: Whether groups are also shuffled outside of training, in one fixed order.
+        feature_scale: Divisor of the features, which should be of the order of 1: with much larger
+            ones the first steps of training disable the layers that predict kernels.
 
     Raises:
         ValueError: If a setting is out of range.
@@ -79,7 +79,7 @@ class StyleKernelConfig:
 
     @property
     def stride(self) -> int:
-        """The image's pixels per feature along a side."""
+        """Image pixels per feature along a side."""
         return _LAYERS[self.backbone][self.layer][1]
 
 
@@ -90,7 +90,7 @@ class StyleAlignment(nn.Module):
         config: The shape.
 
     Source:
-        Xu, Long & Nie, CVPR 2023, Eq. 1-5. Queries and keys are of instance-normalised features.
+        Xu, Long & Nie, CVPR 2023, Eq. 1-5. Queries and keys come from instance-normalised features.
     """
 
     def __init__(self, config: StyleKernelConfig) -> None:
@@ -116,7 +116,7 @@ class StyleAlignment(nn.Module):
         }
 
     def forward(self, features: Tensor, style: Mapping[str, Tensor]) -> Tensor:
-        """Return style features ``(B, C, H, W)`` in the places of content features."""
+        """Return style features ``(B, C, H, W)``, aligned with the content's positions."""
         config = self.config
         scale, offset = self.gating(features).float().chunk(2, dim=1)
         return align(
@@ -132,9 +132,9 @@ class StyleAlignment(nn.Module):
 
 
 class KernelPredictor(nn.Module):
-    """Style kernel generation: two kernels and a bias for every place and channel.
+    """Style kernel generation: two kernels and a bias for every position and channel.
 
-    Starts with kernels that change nothing.
+    The initial kernels change nothing.
 
     Args:
         width: Channels of the features.
@@ -188,7 +188,7 @@ class StyleKernelNetwork(nn.Module):
         return features
 
     def repaint(self, features: Tensor, aligned: Tensor) -> Tensor:
-        """Return images in [0, 1] from content features and the style features in their places."""
+        """Return images in [0, 1] from content features and aligned style features."""
         dtype = features.dtype
         kernels = self.predictor(aligned.to(dtype))
         content = normalised(features)
@@ -211,8 +211,8 @@ class ResidualBlock(nn.Module):
     """ReLU, convolution, ReLU, convolution, and a 1 x 1 convolution around them.
 
     Args:
-        inputs: Channels that come in.
-        outputs: Channels that go out.
+        inputs: Input channels.
+        outputs: Output channels.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -231,9 +231,9 @@ class ResidualBlock(nn.Module):
 def dynamic_convolution(
     content: Tensor, vertical: Tensor, horizontal: Tensor, bias: Tensor
 ) -> Tensor:
-    """Convolve every place and channel with a kernel of its own: a column, then a row.
+    """Convolve every position and channel with its own kernel: a column, then a row.
 
-    Sums shifted views, so that no neighbourhood is ever copied out.
+    Sums shifted views, so that neighbourhoods are never copied.
 
     Args:
         content: ``(B, C, H, W)``.
@@ -269,16 +269,16 @@ def dynamic_convolution(
 def shuffle_groups(
     features: Tensor, groups: int, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Return features whose groups of channels stand in a random order, one for the batch.
+    """Return features with their groups of channels in a random order, the same for the batch.
 
     Args:
         features: ``(B, C, H, W)``.
-        groups: How many; divides C.
+        groups: Number of groups; must divide C.
         generator: Source of randomness on the CPU; None takes torch's global one.
 
     Source:
-        Xu, Long & Nie, CVPR 2023, grouped shuffling. A fixed order would be undone by the layers
-        around it; so training draws it anew at every step.
+        Xu, Long & Nie, CVPR 2023, grouped shuffling. The layers around a fixed order would
+        undo it; therefore training draws a new one at every step.
 
     Example:
         >>> shuffle_groups(torch.arange(4.0).view(1, 4, 1, 1), 1).flatten().tolist()
@@ -294,14 +294,14 @@ def _conv(inputs: int, outputs: int) -> nn.Conv2d:
 
 
 def _open(last: Any, heads: int) -> None:
-    """Let the gate start with nearly all keys that matter: a tenth of an even share."""
+    """Initialise the gate to keep nearly all relevant keys: a tenth of a uniform share."""
     nn.init.normal_(last.weight, std=1e-3)
     last.bias.data.zero_()
     last.bias.data[:heads] = 0.1
 
 
 def _decoder(channels: int) -> nn.Sequential:
-    """Return residual blocks, each followed by twice the size, down to 64 channels."""
+    """Return residual blocks, each followed by upsampling, down to 64 channels."""
     modules: list[nn.Module] = []
     while channels > 64:
         modules += [ResidualBlock(channels, channels // 2), nn.Upsample(scale_factor=2)]

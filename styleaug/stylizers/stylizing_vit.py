@@ -27,31 +27,31 @@ _IMAGES_AT_ONCE_ELSEWHERE = 64
 
 
 class StylizingViT(Stylizer):
-    """Stylizing ViT with the style encoded once, for images of any size.
+    """Stylizing ViT for images of any size, with styles that are encoded once.
 
-    The network sees the style through cross attention and is anchored on the anatomy of the
-    content after every layer, so that structures stay where they are. ``alpha`` interpolates
-    between content and painting pixel by pixel, which is smooth because they are aligned.
+    The network attends to the style by cross attention, and to the anatomy of the content after
+    every layer, so that structures stay in place. ``alpha`` interpolates between content and
+    result pixel by pixel, which works because they are aligned.
 
     A style code holds, for every layer, what cross attention needs of the style: its keys and
     values (``keep="kv"``: 3.6, 7.3 and 14.5 MB per style in float32 for tiny, small and base, half
-    of that in bfloat16), or the tokens they are made of (``keep="tokens"``: half as much; keys and
-    values are then computed at every use, a tenth of the work). Either kind of code can be
-    used whatever ``keep`` says. They can leak content: share them like images.
+    of that in bfloat16), or the tokens they are computed from (``keep="tokens"``: half as much;
+    keys and values are then recomputed at every use, a tenth of the work). Both kinds of code can
+    be used with any ``keep``. They can leak content: treat them like images.
 
     Args:
-        network: Trained weights. They are copied into a faster form when first used: load others
-            into a new stylizer.
+        network: Trained network. Its weights are copied into a faster form on first use; to load
+            other weights, build a new stylizer.
         mean: Channel means of the training images, in [0, 1].
         std: Channel standard deviations of the training images.
-        resize: How images of other sizes than the trained one get through the network. "224"
-            resamples to the trained size and puts the detail that this loses of the content back:
-            it keeps most of the content and costs the same at any size. "fit" interpolates the
-            positional table to the image's own grid of patches, "tile" paints overlapping squares
-            of the trained size: both paint fine texture too.
+        resize: How images of other sizes than the trained one are processed. "224" resamples to
+            the trained size and adds the lost detail of the content again: it keeps most of the
+            content and costs the same at any size. "fit" interpolates the positional table to the
+            grid of patches of the image, "tile" paints overlapping squares of the trained size;
+            both also paint fine texture.
         keep: What style codes hold, see above.
-        compile: Run the network through `torch.compile` with static shapes: worth its start-up
-            time for many images of one size on a GPU.
+        compile: Use `torch.compile` with static shapes: worth its start-up time for many images of
+            one size on a GPU.
         precision: See `Stylizer`. "bf16" and "fp16" cast the weights once.
         max_batch: See `Stylizer`.
 
@@ -120,7 +120,7 @@ class StylizingViT(Stylizer):
         return torch.lerp(content[:, None], painted, alpha.view(-1, 1, 1, 1, 1))
 
     def _paint(self, images: Tensor, maps: Maps, *, paired: bool) -> Tensor:
-        """Return images ``(B, 3, h, w)`` in their own style each, or in every style in turn."""
+        """Return images ``(B, 3, h, w)``, each in its own style or in every style in turn."""
         engine = self._engine(images.device)
         anchors = engine.content_layers(engine.tokens(self._normalised(images)))
         if paired:
@@ -164,7 +164,7 @@ class StylizingViT(Stylizer):
         return max(1, at_once * trained**2 // (sides[0] * sides[1]))
 
     def _numeric_context(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
-        """Switch autocast off: the engine's weights have their type already."""
+        """Switch autocast off: the weights of the engine already have their data type."""
         return torch.autocast(device.type, enabled=False)
 
     def _engine(self, device: torch.device) -> StylizingViTEngine:
@@ -179,13 +179,13 @@ class StylizingViT(Stylizer):
         return self._engines[key]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
-        """Move the network, and drop the weights that were prepared where it was."""
+        """Move the network, and drop the weights prepared for its old device."""
         self._engines = {}
         moved: nn.Module = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return moved
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the prepared weights out of pickles and copies; they are made again."""
+        """Leave the prepared weights out of pickles and copies; they are prepared again."""
         return {**self.__dict__, "_engines": {}}
 
 
@@ -207,7 +207,7 @@ def load_stylizing_vit(
         size: "tiny", "small" or "base".
         weights: The data set of published weights ("camelyon17wilds", ...), a ``.safetensors`` or
             ``.pth`` file, or ``"hf:owner/name@revision"``.
-        mean: Channel means of the training images, where the weights do not say.
+        mean: Channel means of the training images, if the weights do not name them.
         std: Channel standard deviations likewise.
         resize: See `StylizingViT`.
         keep: See `StylizingViT`.
@@ -217,8 +217,8 @@ def load_stylizing_vit(
 
     Raises:
         FileNotFoundError: If the weights are not there and cannot be downloaded.
-        ValueError: If they are of another size or kind, damaged, or their normalisation is not
-            known.
+        ValueError: If they have another size or format, are damaged, or their normalisation is
+            unknown.
     """
     located = locate(size, weights)
     mean, std = normalisation(located, mean, std)
@@ -245,7 +245,7 @@ def _contexts(engine: StylizingViTEngine, maps: Maps) -> Iterator[KeysValues]:
 
 
 def _times(anchors: Iterable[Anchor], count: int) -> Iterator[Anchor]:
-    """Yield anchors with every image ``count`` times in a row."""
+    """Yield anchors with every image repeated ``count`` times."""
     for anchor in anchors:
         yield Anchor(*(tensor.repeat_interleave(count, 0) for tensor in anchor))
 
@@ -257,5 +257,5 @@ def _in_turn(styles: Iterable[KeysValues], count: int) -> Iterator[KeysValues]:
 
 
 def _overlap(size: int) -> int:
-    """Return the pixels that tiles share: two sevenths, 64 of 224."""
+    """Return the overlap of tiles in pixels: two sevenths, 64 of 224."""
     return size * 2 // 7

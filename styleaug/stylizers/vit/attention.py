@@ -1,4 +1,4 @@
-"""Multi-head attention for inference, by the kernel that is fastest for the size at hand."""
+"""Multi-head attention for inference, with the fastest kernel for each size."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _MOST_SCORES = 1 << 18
-"""Largest score matrix of one head that is held whole: 512 queries and keys."""
+"""Largest score matrix of one head that is computed as a whole: 512 queries and keys."""
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

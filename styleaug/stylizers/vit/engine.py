@@ -41,7 +41,7 @@ class KeysValues(NamedTuple):
 
 
 class Anchor(NamedTuple):
-    """One layer of the anatomy stream and the queries that are asked from it."""
+    """One layer of the anatomy stream, and its queries."""
 
     tokens: Tensor  # (B, N, width)
     query: Tensor  # (B, heads, N, channels)
@@ -56,14 +56,14 @@ class _Layer(NamedTuple):
 
 
 class StylizingViTEngine:
-    """Frozen weights of a network in the form that computes fastest on one device.
+    """Frozen weights of a network in the fastest form for one device.
 
     Args:
-        network: Where the weights come from; not changed.
-        device: Where to compute.
-        dtype: What to compute in; norm and softmax statistics are float32 always.
+        network: Source of the weights; not changed.
+        device: Device of the computation.
+        dtype: Data type of the computation; norm and softmax statistics are always float32.
         compile: Compile the block that all layers and streams share.
-        packed: Lay the weights out once, where that is faster; compilers cannot see through it.
+        packed: Prepack the weights where this is faster; compilers cannot trace it.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class StylizingViTEngine:
         return torch.cat([self._first.expand(images.shape[0], -1, -1), embedded], dim=1)
 
     def style_layers(self, tokens: Tensor) -> Iterator[Tensor]:
-        """Yield, layer by layer, the normalised tokens that keys and values come from."""
+        """Yield, layer by layer, the normalised tokens for keys and values."""
         for index, layer in enumerate(self._layers):
             normed = _norm(tokens)
             yield normed

@@ -1,7 +1,7 @@
 """The network of Stylizing ViT as it is trained: three streams of tokens through one set of blocks.
 
-Written from the paper, for training and as the plain statement of what `_vit_engine` computes
-faster. Parameter names are those of the published checkpoints.
+Written from the paper, for training and as the readable form of what `engine` computes faster.
+Parameter names are those of the published checkpoints.
 """
 
 from __future__ import annotations
@@ -171,14 +171,14 @@ class Block(nn.Module):
         self.mlp = Mlp(config.width, config.width * config.mlp_ratio)
 
     def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
-        """Return tokens ``(B, N, width)`` that looked at a context ``(B, M, width)``."""
+        """Return tokens ``(B, N, width)`` after attending to a context ``(B, M, width)``."""
         tokens = tokens + self.attn(self.norm_input(tokens), self.norm_context(context))
         mixed: Tensor = tokens + self.mlp(self.norm_input(tokens))  # the same norm serves twice
         return mixed
 
 
 class Attention(nn.Module):
-    """Multi-head attention with queries and context of their own."""
+    """Multi-head attention with separate queries and context."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -237,8 +237,7 @@ def tokens_to_pixels(tokens: Tensor, grid: Sequence[int], patch: int) -> Tensor:
 def position_table(table: Tensor, grid: Sequence[int]) -> Tensor:
     """Return the positional table ``(1, 1 + h * w, width)`` for a grid of patches.
 
-    The trained table is used as it is where the grid is the trained one, and interpolated
-    (bicubic) elsewhere.
+    The trained table is used unchanged for the trained grid, and interpolated (bicubic) for others.
     """
     side = int((table.shape[1] - 1) ** 0.5)
     if not torch.compiler.is_compiling() and tuple(grid) == (side, side):
