@@ -1,4 +1,4 @@
-"""Can the content come back, and does stylizing again change anything?"""
+"""Can contents be restored, and does stylizing again change anything?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from styleaug.metrics.pairs import PairMetric
 
 
 class Restorer(Protocol):
-    """What `RestorationSSIM` and `IdempotencyDrift` need of a `Stylizer`."""
+    """The part of a `Stylizer` that `RestorationSSIM` and `IdempotencyDrift` use."""
 
     def encode_style(self, style: Tensor) -> Any:
         """Return the codes of style images."""
@@ -24,13 +24,14 @@ class Restorer(Protocol):
 
 
 class RestorationSSIM(PairMetric):
-    """Mean SSIM of contents and what is restored of them from stylized images.
+    """Mean SSIM of contents and their restorations from stylized images.
 
     Args:
         stylizer: Any `Stylizer`.
 
     Source:
-        Karatyshchev & Kitov speak of "restoration accuracy" without a formula; this is a reading.
+        Karatyshchev & Kitov mention "restoration accuracy" without a formula; this is one
+        definition.
 
     Example:
         >>> import torch

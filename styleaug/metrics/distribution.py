@@ -19,17 +19,17 @@ from styleaug.metrics.perceptual import LPIPS
 class FrechetDistance(Metric):
     """Fréchet distance of the features of two sets of images, Inception's FID by default.
 
-    Only sums are kept, so that any number of images fits memory and processes are joined exactly.
+    Only sums are kept, so that memory does not grow and results of processes combine exactly.
 
     Args:
         features: A network from images ``(B, 3, H, W)`` in [0, 1] to features ``(B, D)``; None
-            takes the Inception-v3 of the preset with 2048 features, whose weights are downloaded
+            takes the Inception-v3 of the preset with 2048 features; its weights are downloaded
             once.
         size: Number of features D.
         preset: "standard": torchmetrics' Inception, which needs torch-fidelity. "stylizing-vit":
-            that of timm, on images that are scaled and padded with black to 299 x 299 and not
-            normalised. "art-fid": the distance of 15 subsets of growing size, extrapolated to
-            infinitely many images; it keeps all features, and takes as many outputs as styles.
+            that of timm, on images scaled and padded with black to 299 x 299, without
+            normalisation. "art-fid": distances of 15 subsets of growing size, extrapolated to
+            infinitely many images; it keeps all features and needs as many outputs as styles.
 
     Raises:
         ImportError: If ``features`` is None and torch-fidelity or timm is missing.
@@ -38,8 +38,8 @@ class FrechetDistance(Metric):
             biased upwards.
 
     Source:
-        Heusel et al., NeurIPS 2017, Eq. 6; Chong & Forsyth, CVPR 2020, for the extrapolation, from
-        5000 images on, or from half of them where there are fewer than 10000.
+        Heusel et al., NeurIPS 2017, Eq. 6; Chong & Forsyth, CVPR 2020, for the extrapolation:
+        subsets have at least 5000 images, or half of all if there are fewer than 10000.
 
     Example:
         >>> metric = FrechetDistance(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), size=3)
@@ -77,7 +77,7 @@ class FrechetDistance(Metric):
 
     @torch.no_grad()
     def update(self, images: Tensor, of: Literal["output", "style"]) -> None:
-        """Take images ``(B, 3, H, W)`` in [0, 1] of one of the sets."""
+        """Add images ``(B, 3, H, W)`` in [0, 1] to one of the sets."""
         check_metric_images("images", images)
         found = self.features(images).double()
         state: Any = self
@@ -109,14 +109,14 @@ class FrechetDistance(Metric):
 
 
 class ArtFID(Metric):
-    """``(1 + LPIPS(content, output)) (1 + FID(style, output))``: low keeps both.
+    """``(1 + LPIPS(content, output)) (1 + FID(style, output))``: low if content and style both fit.
 
     Args:
         features: See `FrechetDistance`. ArtFID's own Inception was trained on art; that of ImageNet
             is the default here, so figures compare with the paper's only with its weights.
         size: Number of features.
-        weights: Of LPIPS's AlexNet.
-        preset: "standard", or "art-fid": the extrapolated distance, which their code reports; see
+        weights: Weights of the AlexNet of LPIPS.
+        preset: "standard", or "art-fid" for the extrapolated distance of their code; see
             `FrechetDistance`.
 
     Source:
@@ -148,7 +148,7 @@ class ArtFID(Metric):
         self.lpips = LPIPS(weights=weights)
 
     def update(self, output: Tensor, content: Tensor, style: Tensor) -> None:
-        """Take stylized images, what they were made from, and their styles."""
+        """Add stylized images, their contents and their styles."""
         self.lpips.update(output, content)
         self.frechet.update(output, of="output")
         self.frechet.update(style, of="style")
@@ -158,7 +158,7 @@ class ArtFID(Metric):
         return (1.0 + self.lpips.compute()) * (1.0 + self.frechet.compute())
 
     def reset(self) -> None:
-        """Forget all images."""
+        """Reset the metric to no images."""
         super().reset()
         self.lpips.reset()
         self.frechet.reset()
@@ -170,12 +170,12 @@ class ConditionalInceptionScore(Metric):
     ``exp(mean over contents of mean over its images of KL(p(y|image) || mean p(y|content)))``. 1 if
     all styles of a content are classified alike; at most the number of classes.
 
-    The direction is open: for image translation more spread per content is better diversity; the
-    paper on contextual style transfer calls lower values poorer in one place and better in another.
-    Report it beside LPIPS, and say what the classifier knows.
+    Whether high or low is better is not settled: in image translation more spread per content means
+    more diversity; the paper on contextual style transfer calls lower values worse in one place and
+    better in another. Report it together with LPIPS, and describe the classifier.
 
     Args:
-        classifier: From images ``(B, 3, H, W)`` in [0, 1] to logits ``(B, K)``.
+        classifier: A network from images ``(B, 3, H, W)`` in [0, 1] to logits ``(B, K)``.
 
     Raises:
         ValueError: From `update`, with fewer than two stylized images of a content; from `compute`,
@@ -205,7 +205,7 @@ class ConditionalInceptionScore(Metric):
 
     @torch.no_grad()
     def update(self, stylized: Tensor) -> None:
-        """Take the stylized images ``(S, 3, H, W)`` of one content."""
+        """Add the stylized images ``(S, 3, H, W)`` of one content."""
         check_metric_images("stylized", stylized)
         if len(stylized) < 2:
             raise ValueError(f"stylized must hold at least two images, got {len(stylized)}.")
@@ -241,8 +241,8 @@ def gaussian_moments(features: Tensor) -> tuple[Tensor, Tensor]:
 def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tensor) -> Tensor:
     """Return ``|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^1/2)``.
 
-    The trace of the root is the sum of the roots of the eigenvalues of the product, which are real
-    and not negative.
+    The trace of the root is the sum of the square roots of the eigenvalues of the product, which
+    are real and not negative.
 
     Example:
         >>> eye = torch.eye(2, dtype=torch.float64)
@@ -259,12 +259,12 @@ def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tenso
 def distance_of_infinitely_many(output: Tensor, style: Tensor, points: int = 15) -> Tensor:
     """Return the Fréchet distance of two sets of features, extrapolated to infinitely many images.
 
-    The distance of n images is biased by about a constant over n; a line through distances of
-    subsets, over 1 / n, is read at 0. Subsets are drawn by a generator with a seed of its own.
+    The distance of n images has a bias of about a constant over n. A line is fitted to distances of
+    subsets over 1 / n and read at 0. Subsets are drawn with a fixed seed of their own.
 
     Args:
         output: ``(N, D)`` features, N at least 40.
-        style: As many.
+        style: ``(N, D)`` likewise.
         points: Number of subsets.
 
     Raises:
@@ -296,7 +296,7 @@ _FEWEST = 40
 def padded_inception(*, pretrained: bool = True) -> nn.Module:
     """Return timm's Inception-v3 as the evaluation of Stylizing ViT uses it.
 
-    Images are scaled until they fit 299 x 299, padded with black around, and not normalised.
+    Images are scaled to fit into 299 x 299, padded with black, and not normalised.
 
     Args:
         pretrained: Download timm's weights; False leaves them random.

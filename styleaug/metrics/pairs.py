@@ -1,4 +1,4 @@
-"""The mean of a number per pair of images: what most metrics are."""
+"""The base of most metrics: the mean of one number per pair of images."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from styleaug.images.checks import check_unit_range
 
 
 class PairMetric(Metric):
-    """Averages `measure` over all pairs that were seen.
+    """Averages `measure` over all pairs.
 
     Attributes:
         higher_is_better: Direction, as torchmetrics states it.
-        same_size: Whether both images of a pair must have one size.
+        same_size: Whether both images of a pair must have the same size.
 
     Raises:
-        ValueError: From `update`, if the two batches differ in length (or in size, where that
-            counts), an image holds NaN or infinity, or is outside [0, 1]; from `compute`, if no
-            pair was seen.
+        ValueError: From `update`, if the two batches differ in length (or in size, if this
+            matters), or an image holds NaN or infinity or leaves [0, 1]; from `compute`, if there
+            are no pairs.
     """
 
     is_differentiable: bool | None = False
@@ -36,7 +36,7 @@ class PairMetric(Metric):
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, output: Tensor, reference: Tensor) -> None:
-        """Take pairs ``(B, 3, H, W)`` in [0, 1]."""
+        """Add pairs ``(B, 3, H, W)`` in [0, 1]."""
         check_pairs(output, reference, same_size=self.same_size)
         values = self.measure(output, reference)
         self.total += values.double().sum()

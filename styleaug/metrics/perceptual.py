@@ -19,15 +19,15 @@ from styleaug.metrics.pairs import PairMetric
 
 
 class LPIPS(PairMetric):
-    """Mean learned perceptual distance: 0 where the images are equal.
+    """Mean learned perceptual distance: 0 for equal images.
 
     Args:
         backbone: "alexnet" (the usual one to report) or "vgg16".
         weights: "default" (torchvision's, downloaded once), a file with torchvision's names, or
             None for random weights. The heads come with torchmetrics.
-        preset: "standard", or "stylizing-vit": images are scaled to 512 x 512 and enter in [0, 1]
-            where [-1, 1] is expected, as in the evaluation of Stylizing ViT, whose figures do not
-            compare with others'.
+        preset: "standard", or "stylizing-vit": images are scaled to 512 x 512 and given in [0, 1]
+            although [-1, 1] is expected, as in the evaluation of Stylizing ViT, whose figures are
+            therefore not comparable with others.
 
     Source:
         Zhang et al., CVPR 2018, version 0.1.
@@ -65,7 +65,7 @@ class LPIPS(PairMetric):
 
 
 class TemporalLPIPS(LPIPS):
-    """Mean LPIPS of neighbouring frames: how much a stylized video flickers.
+    """Mean LPIPS of neighbouring frames, which measures the flicker of a stylized video.
 
     Source:
         What StyleKernel (CVPR 2023) calls LPIPS in its tables.
@@ -78,7 +78,7 @@ class TemporalLPIPS(LPIPS):
     """
 
     def update(self, frames: Tensor) -> None:  # type: ignore[override]
-        """Take a clip ``(T, 3, H, W)`` of at least two frames."""
+        """Add a clip ``(T, 3, H, W)`` of at least two frames."""
         if len(frames) < 2:
             raise ValueError(f"frames must be at least 2, got {len(frames)}.")
         super().update(frames[1:], frames[:-1])
@@ -119,10 +119,10 @@ class ContentLoss(_FeatureDistance):
         weights: "default", a file, or None for random weights.
         scale: Numbers that the maps are divided by.
         preset: "standard", or "microast": AdaIN's VGG-19, whose file ``vgg_normalised.pth`` is then
-            ``weights``, sees blue, green and red in this order.
+            ``weights``, with channels in the order blue, green, red.
 
     Source:
-        The scripts of MicroAST (AAAI 2023), by default on torchvision's filters and red first.
+        The scripts of MicroAST (AAAI 2023); by default with torchvision's weights and RGB order.
 
     Example:
         >>> metric = ContentLoss(layers=["relu1_1"], weights=None)
@@ -229,7 +229,7 @@ class Distance(Protocol):
 
 
 class _AdaINFeatures(nn.Module):
-    """Maps of AdaIN's VGG-19, which sees blue first."""
+    """Maps of AdaIN's VGG-19, with channels in the order blue, green, red."""
 
     def __init__(self, layers: Sequence[str], weights: str | Path | None) -> None:
         super().__init__()
@@ -248,6 +248,6 @@ class _AdaINFeatures(nn.Module):
 
 
 def _misread(images: Tensor) -> Tensor:
-    """Return images as a network for [-1, 1] sees [0, 1]; half of that is black to it."""
+    """Return images in [0, 1] as they are misread by a network that expects [-1, 1]."""
     large = F.interpolate(images, (512, 512), mode="bilinear", antialias=True)
     return 0.5 + 0.5 * large

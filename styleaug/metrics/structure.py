@@ -1,4 +1,4 @@
-"""Is the structure kept? SSIM, PSNR and the correlation of edges."""
+"""Metrics of structure: SSIM, PSNR and the correlation of edges."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PRESETS = ("standard", "stylizing-vit")
 
 
 class SSIM(PairMetric):
-    """Mean structural similarity: 1 where the images are equal. Sides of at least 11 pixels.
+    """Mean structural similarity: 1 for equal images. Sides must have at least 11 pixels.
 
     Source:
         Wang et al., IEEE TIP 2004; see `styleaug.functional.ssim`.
@@ -39,7 +39,7 @@ class SSIM(PairMetric):
 class EdgeCorrelation(PairMetric):
     """Mean correlation of the Sobel magnitudes: 1 where every edge is kept.
 
-    1 where neither image has an edge, 0 where only one has.
+    It is 1 if neither image has an edge, and 0 if only one has.
 
     Example:
         >>> metric = EdgeCorrelation()
@@ -88,10 +88,10 @@ def psnr(output: Tensor, reference: Tensor, *, dynamic_peak: bool = False) -> Te
     Args:
         output: ``(B, C, H, W)`` in [0, 1].
         reference: ``(B, C, H, W)``.
-        dynamic_peak: Take the largest value of both images as the peak in the place of 1.
+        dynamic_peak: Use the largest value of both images as the peak instead of 1.
 
     Returns:
-        100 dB where the images are equal: the error is taken as at least 1e-10.
+        ``(B,)``; 100 dB for equal images, because the error is clamped to at least 1e-10.
 
     Example:
         >>> psnr(torch.full((1, 3, 2, 2), 0.6), torch.full((1, 3, 2, 2), 0.5)).round().tolist()

@@ -1,4 +1,4 @@
-"""The folder of a run: one writer at a time, and files that a killed run leaves whole."""
+"""The folder of a run: one writer at a time, and files that stay complete if a run is killed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FIXED = (
 
 @contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
-    """Keep other processes from writing a run to a folder; the lock goes with the process.
+    """Keep other processes from writing to a folder; the lock ends with the process.
 
     Raises:
         FileExistsError: If another process holds it.
@@ -47,10 +47,10 @@ def sole_writer(folder: Path) -> Iterator[None]:
 
 
 def check_folder(folder: Path, config: TrainConfig, resume: bool) -> None:
-    """Raise unless a run may begin in a folder, or go on in it.
+    """Raise unless a run may start, or resume, in a folder.
 
     Raises:
-        FileExistsError: If there is a run, and it is not to be resumed.
+        FileExistsError: If there is a run that should not be resumed.
         ValueError: If the run had other settings.
     """
     path = folder / "config.toml"
@@ -86,12 +86,12 @@ def _way_out(folder: Path, before: TrainConfig, config: TrainConfig) -> str:
 def write_checkpoint(
     folder: Path, state: Mapping[str, Any], history: Sequence[Mapping[str, float]]
 ) -> None:
-    """Write the history, then the checkpoint, each whole or not at all.
+    """Write the history, then the checkpoint, each atomically.
 
-    A run that is killed between both has more history than it needs, never less.
+    If the run is killed in between, the history is longer than needed, never shorter.
 
     Raises:
-        OSError: If they cannot be written, on a full disk for one; the files before stay.
+        OSError: If they cannot be written, for example on a full disk; old files are kept.
     """
     try:
         write_text(folder / "history.json", json.dumps(list(history)))

@@ -1,4 +1,4 @@
-"""The trainer: one loop that reads from top to bottom, on Lightning Fabric."""
+"""The trainer: one plain loop on Lightning Fabric."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Trainer:
     """Trains the networks of a recipe and writes weights and a card.
 
     Args:
-        config: All settings. Folders are looked into here: an empty one is refused at once.
-        resume: Go on from the last checkpoint of ``config.output``.
+        config: All settings. Folders are searched here, so that empty ones are refused at once.
+        resume: Continue from the last checkpoint of ``config.output``.
         quiet: Show no progress bar.
 
     Raises:
@@ -77,7 +77,7 @@ class Trainer:
         """Train, and return the file of the final weights.
 
         Raises:
-            FileExistsError: If the output holds another run by now, or another writes to it.
+            FileExistsError: If the output now holds another run, or another process writes to it.
             FloatingPointError: If a loss is not finite; the last good checkpoint stays.
             OSError: If a file cannot be written, on a full disk for one; likewise.
         """
@@ -180,7 +180,7 @@ class Trainer:
         return {name: loss.detach() for name, loss in losses.items()}
 
     skipped: int = 0
-    """Broken images that were passed over so far."""
+    """Number of broken images skipped so far."""
 
     def _batches(self, fabric: Fabric, step: int) -> Iterator[Any]:
         config = self.config

@@ -1,4 +1,4 @@
-"""The recipes: what each stylizer is trained with. One table that can be read."""
+"""The table of recipes: losses and options for the training of each stylizer."""
 
 from styleaug.training.recipes.appearance import AppearanceRecipe
 from styleaug.training.recipes.base import Recipe

@@ -1,4 +1,4 @@
-"""The contract of a recipe: networks, losses with weights, and what is saved in the end."""
+"""The contract of a recipe: networks, weighted losses, and the saved result."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Recipe(nn.Module):
 
     Attributes:
         options_type: Frozen dataclass of the recipe's options, which checks them.
-        options: The options of the run, one of these.
+        options: The options of the run, an object of this class.
         loss_weights: Weight of every loss of the generator.
-        published: Weights that ``config.start`` may name.
-        alike: Whether the two images of a pair must have been made alike: crops of one image, or of
-            two of one group.
-        discriminator_steps: Discriminator updates per generator update, may be a fraction; 0 where
-            there is none.
+        published: Published weights that ``config.start`` can name.
+        alike: Whether both images of a pair must share an appearance: crops of one image, or of two
+            images of one group.
+        discriminator_steps: Discriminator updates per generator update, possibly a fraction; 0 if
+            there is no discriminator.
 
     Raises:
         ValueError: If ``config.weights`` or ``config.options`` names something unknown, or an
@@ -50,10 +50,10 @@ class Recipe(nn.Module):
 
     @classmethod
     def read_options(cls, config: TrainConfig) -> Any:
-        """Return the options of a run, and check its loss weights, without building anything.
+        """Return the options of a run and check its loss weights, without building networks.
 
         Raises:
-            ValueError: As the class.
+            ValueError: As for the class.
         """
         refuse_unknown("weights", config.weights, set(cls.default_weights))
         if cls.options_type is not None:
@@ -62,7 +62,7 @@ class Recipe(nn.Module):
         return {**cls.default_options, **config.options}
 
     def forward(self, content: Tensor, style: Tensor, phase: Phase) -> dict[str, Tensor]:
-        """Return the losses of a batch in a phase, not weighted.
+        """Return the unweighted losses of a batch in a phase.
 
         The names of the losses of both phases are keys of ``default_weights``.
         """
@@ -74,19 +74,19 @@ class Recipe(nn.Module):
         return sum(terms[1:], start=terms[0])
 
     def generator(self) -> nn.Module:
-        """Return what is trained and saved."""
+        """Return the module that is trained and saved."""
         raise NotImplementedError(f"{type(self).__name__} must implement generator.")
 
     def trained(self) -> nn.Module:
-        """Return what the optimiser of the generator changes: it, and heads that are not saved."""
+        """Return the module with all trained parameters, including heads that are not saved."""
         return self.generator()
 
     def discriminator(self) -> nn.Module | None:
-        """Return what is trained against the generator, or None."""
+        """Return the discriminator, or None."""
         return None
 
     def file_config(self) -> dict[str, object]:
-        """Return what a loader needs beside the weights, such as normalisation constants."""
+        """Return settings saved beside the weights, such as normalisation constants."""
         return {}
 
     def preview(self, content: Tensor, style: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ class Recipe(nn.Module):
 
 
 def scales_by_layer(layers: Sequence[str], scales: Sequence[float]) -> dict[str, float]:
-    """Return what the maps of each layer are divided by; no scales are 1 for each.
+    """Return the divisor of each layer's maps; without scales it is 1.
 
     Raises:
         ValueError: If there is not one scale over 0 per layer.

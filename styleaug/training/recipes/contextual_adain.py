@@ -28,19 +28,19 @@ class ContextualAdaINOptions(AdaINConfig):
     """Options of `ContextualAdaINRecipe`, besides the features of `AdaINConfig`.
 
     Attributes:
-        encoder: File of the encoder's weights where it is no VGG-19.
+        encoder: File with the weights of the encoder, if it is not a VGG-19.
         content: "contextual", or "mse", which is plain AdaIN: features of the output against the
             exchanged features.
         content_layers: Maps of the loss network for the contextual loss; it is VGG-19, with the
             weights of ``features`` of the configuration.
         style_layers: Maps of the loss network for the style loss.
-        scales: What the style maps are divided by, one number per layer; none is 1 for each.
-        bandwidth: Of the contextual loss.
-        direction: Of the contextual loss: "forward", "backward" or "symmetric".
+        scales: Divisors of the style maps, one per layer; empty: 1 for each.
+        bandwidth: Bandwidth of the contextual loss.
+        direction: Direction of the contextual loss: "forward", "backward" or "symmetric".
         stylex: Weights of `StyleX` for the loss of that name.
 
     Raises:
-        ValueError: If an option is of another type or out of range.
+        ValueError: If an option has the wrong type or is out of range.
     """
 
     backbone: str = "vgg19"
@@ -135,7 +135,7 @@ class ContextualAdaINRecipe(Recipe):
         return painted
 
     def file_config(self) -> dict[str, object]:
-        """Return which encoder the weights hold, and the scale of its features."""
+        """Return the encoder of the weights, and the scale of its features."""
         return asdict(self.network.config)
 
     def _contextual(self, output: Tensor, content: Tensor) -> Tensor:

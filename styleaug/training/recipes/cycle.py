@@ -1,4 +1,4 @@
-"""The ways of RAST's images: there and back, along both branches, and at lower resolutions."""
+"""The cycle of RAST: forth and back, along both branches, and at lower resolutions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def stylize_both(network: RASTNetwork, content: Features, style: Features) -> di
 
 
 def run_cycle(network: RASTNetwork, content: Features, style: Features) -> dict[str, Tensor]:
-    """Transfer there and back along both branches.
+    """Transfer forth and back along both branches.
 
     Args:
         network: The transfer block.
@@ -55,7 +55,7 @@ def run_cycle(network: RASTNetwork, content: Features, style: Features) -> dict[
 
 
 def low_resolution_sizes(side: int, scales: Sequence[float]) -> list[int]:
-    """Return the sides at which images are restored once more: those of at least 32 pixels.
+    """Return the sides of the low-resolution restorations: those of at least 32 pixels.
 
     Example:
         >>> low_resolution_sizes(128, (0.5, 0.25, 0.125))
@@ -65,7 +65,7 @@ def low_resolution_sizes(side: int, scales: Sequence[float]) -> list[int]:
 
 
 def shrink(images: Tensor, side: int) -> Tensor:
-    """Return images whose shorter side has so many pixels."""
+    """Return images resized to a given shorter side."""
     factor = side / min(images.shape[2:])
     size = [max(side, round(length * factor)) for length in images.shape[2:]]
     return F.interpolate(images, size, mode="bilinear", antialias=True)

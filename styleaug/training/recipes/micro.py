@@ -34,11 +34,11 @@ class MicroRecipe(Recipe):
     ``anatomy`` (instance-normalised maps), ``edges`` (their correlation at four scales),
     ``fringes`` (each channel's edges where the content's are), ``flat`` (no slope without one of
     the content's), ``color`` (moments of R, G, B), ``repeat`` (stylizing twice changes little),
-    ``grey`` (grey in a grey style stays grey), ``range`` (edges beyond black and white). Those of
-    style and structure judge what is seen, the picture within [0, 1]. A content in its own style
-    needs none: the network returns it as it is.
+    ``grey`` (grey in a grey style stays grey), ``range`` (edges beyond black and white). The losses
+    of style and structure are computed on the output clamped to [0, 1]. There is no identity loss:
+    the network returns a content in its own style unchanged.
 
-    Options: ``jitter``, how strongly colour, sharpness and noise of the styles are varied at most.
+    Options: ``jitter``, the largest variation of colour, sharpness and noise of the styles.
     """
 
     default_weights: ClassVar[Mapping[str, float]] = {
@@ -105,11 +105,11 @@ class MicroRecipe(Recipe):
 
 
 def jitter_style(style: Tensor, strength: float) -> Tensor:
-    """Vary colour, contrast, sharpness and noise of style images, each image on its own.
+    """Vary colour, contrast, sharpness and noise of style images, differently for each image.
 
     Args:
         style: ``(B, 3, H, W)`` in [0, 1].
-        strength: 0 keeps the images, 1 is strong. Each image gets a part of it.
+        strength: 0 keeps the images, 1 is strong. Each image gets a random part of it.
     """
     count = len(style)
     part = strength * torch.rand(count, 1, 1, 1, device=style.device)
@@ -132,10 +132,10 @@ def jitter_style(style: Tensor, strength: float) -> Tensor:
 
 
 def grain_flat(content: Tensor) -> Tensor:
-    """Return contents in which an image without structure has a faint grain.
+    """Add a faint grain to contents without structure.
 
-    Statistics of a flat image are those of rounding, and every normalisation on the way raises
-    their gradient thirty-fold.
+    The statistics of a flat image are rounding errors, and every normalisation in the network
+    increases their gradient thirty-fold.
     """
     flat = (content.flatten(1).std(dim=1) < 1.0 / 255.0).view(-1, 1, 1, 1)
     grain = 0.01 * torch.randn_like(content[:, :1])

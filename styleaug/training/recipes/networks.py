@@ -1,4 +1,4 @@
-"""Frozen networks of the recipes: encoders with their weights, and what the losses look through."""
+"""Frozen networks of the recipes: encoders with their weights, and loss networks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from styleaug.features.encoders import OWN_VGG, VGGNormalised, load_own_vgg
 
 _STYLE_LAYERS = ("relu1_2", "relu2_2", "relu3_1", "relu3_4")
 _STYLE_SCALES = (105.0, 106.0, 131.0, 478.0)
-"""Mean activations of the VGG-19 with Caffe's scale on a photograph; the maps come to unit size."""
+"""Mean activations of the VGG-19 with Caffe's scale on a photograph: divisors to unit size."""
 
 
 def style_features(weights: str) -> FeatureExtractor:
-    """Return the four maps of VGG-19, of unit size, that style is compared by.
+    """Return the extractor of four VGG-19 maps, of unit size, for comparing styles.
 
     Args:
         weights: A file of VGG-19; empty downloads torchvision's.
@@ -31,13 +31,13 @@ def load_encoder(encoder: nn.Module, backbone: str, layers: Sequence[str], weigh
     """Load a frozen encoder.
 
     Args:
-        encoder: What `styleaug.features.encoders.build_encoder` returned.
-        backbone: Its name.
-        layers: Its maps.
+        encoder: The result of `styleaug.features.encoders.build_encoder`.
+        backbone: Name of its backbone.
+        layers: Names of its maps.
         weights: A file; empty downloads torchvision's.
 
     Raises:
-        ValueError: If AdaIN's encoder is given no file, which cannot be downloaded.
+        ValueError: If no file is given for AdaIN's encoder, which cannot be downloaded.
     """
     if backbone != OWN_VGG:
         loaded = FeatureExtractor(backbone, layers, weights=weights or "default")
@@ -49,13 +49,13 @@ def load_encoder(encoder: nn.Module, backbone: str, layers: Sequence[str], weigh
 
 
 class Perception:
-    """Named maps of a frozen loss network; no module, so that no run trains or saves it.
+    """Named maps of a frozen loss network; not a module, so that it is never trained or saved.
 
     Args:
         backbone: "vgg19-normalised", or a VGG of torchvision.
         layers: Names of the maps.
         weights: A file; empty downloads torchvision's.
-        scales: Numbers that the maps are divided by, one per layer; 1 for those left out.
+        scales: Divisors of the maps by layer; 1 for layers left out.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Perception:
         return {layer: features.float() / scale for layer, features, scale in maps}
 
     def split(self, images: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-        """Return the maps of several batches of one size, which go through together."""
+        """Return the maps of several batches of one size, computed together."""
         maps = self(torch.cat(list(images.values())))
         sizes = [len(batch) for batch in images.values()]
         parts = {layer: features.split(sizes) for layer, features in maps.items()}

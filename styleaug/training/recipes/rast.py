@@ -1,4 +1,4 @@
-"""The recipe of RAST, and what "Enhancing methods for RAST" adds to it."""
+"""The recipe of RAST, with the additions of "Enhancing methods for RAST"."""
 
 from __future__ import annotations
 
@@ -45,25 +45,24 @@ class RASTOptions(RASTConfig):
     """Options of `RASTRecipe`, besides the features of `RASTConfig`.
 
     Attributes:
-        simplified: Take an EfficientNet as encoder, in the place of the features.
+        simplified: Use an EfficientNet as encoder instead of the VGG features.
         encoder: File of the EfficientNet's weights.
         style_layers: Maps of the loss network, which is the encoder's VGG-19 (``features`` of the
             configuration), for the losses of style.
         content_layers: Its maps for the losses of content.
-        scales: What the style maps are divided by, one number per layer; none is 1 for each.
+        scales: Divisors of the style maps, one per layer; empty: 1 for each.
         contrast_layer: Its map for the contrastive loss of style.
-        discriminator_scales: At how many sizes the discriminators look.
+        discriminator_scales: Number of scales of the discriminators.
         idempotency_form: "pixel" or "feature".
-        detach_target: Whether the image that should not change is held fixed.
-        low_res_scales: Sides at which images are restored once more, as shares of the crop's;
+        detach_target: Whether no gradient flows into the image that should not change.
+        low_res_scales: Sides of the low-resolution restorations as shares of the crop's side;
             sides under 32 pixels are left out.
         low_res_form: "pixel" or "multi", the losses of restoration with the recipe's weights.
-        lpips_target: "content", "style" or "restored", which is the restored against the original
-            content.
+        lpips_target: "content", "style" or "restored" (the restored against the original content).
         lpips_features: File of LPIPS's VGG-16.
 
     Raises:
-        ValueError: If an option is of another type or out of range.
+        ValueError: If an option has the wrong type or is out of range.
     """
 
     simplified: bool = False
@@ -89,24 +88,24 @@ class RASTOptions(RASTConfig):
 
     @property
     def network(self) -> RASTConfig:
-        """Which features the network exchanges."""
+        """The features that the network exchanges."""
         if self.simplified:
             return RASTConfig("efficientnet_b0", "features3", self.feature_scale)
         return RASTConfig(self.backbone, self.layer, self.feature_scale)
 
 
 class RASTRecipe(Recipe):
-    """Multi-restoration: content and style come back through the stylized images, twice.
+    """Multi-restoration: content and style are restored from the stylized images, twice.
 
     The weights are those of the published model, whose multi-restoration replaces the losses of
-    content and style. A weight of 0 switches a loss off; with all of multi-restoration off, which
-    is the training of SANet, nothing is restored and a step costs about half. Off, unless they are
-    given a weight, are
+    content and style. A weight of 0 switches a loss off. Without all losses of multi-restoration
+    (the training of SANet) nothing is restored, and a step costs about half. The following losses
+    are off unless they are given a weight:
 
     * ``content`` and ``style`` of the "combined" strategy,
     * ``contrastive_style`` and ``contrastive_content`` (1 each in the published model; they need
       batches of at least 4, whose first half is combined so that each image occurs twice),
-    * ``idempotency``: stylizing once more changes little,
+    * ``idempotency``: stylizing again changes little,
     * ``low_res_restoration``: the same at lower resolutions,
     * ``lpips``: the stylized image looks like its content.
 
@@ -116,8 +115,9 @@ class RASTRecipe(Recipe):
     iterations.
 
     Source:
-        Ma, Zhao, Li & Basu, WACV 2023, from its code. Karatyshchev & Kitov for the additions, which
-        give no weights; means in the place of sums, so that a weight does not depend on the size.
+        Ma, Zhao, Li & Basu, WACV 2023, from its code. The additions: Karatyshchev & Kitov, who
+        give no weights; here they are means instead of sums, so that a weight does not depend on
+        the size.
         The learning rate follows the trainer's cosine, not ``lr / (1 + 5e-5 i)``.
     """
 
@@ -214,7 +214,7 @@ class RASTRecipe(Recipe):
         return painted
 
     def file_config(self) -> dict[str, object]:
-        """Return which encoder the weights hold, and the scale of its features."""
+        """Return the encoder of the weights, and the scale of its features."""
         return asdict(self.network.config)
 
     def _restoration(self, images: Images) -> Images:
@@ -231,7 +231,7 @@ class RASTRecipe(Recipe):
         return contents, {name: [found[x] for x in self._style] for name, found in maps.items()}
 
     def _identity(self, encoded: tuple[list[Tensor], list[Tensor]], images: Images) -> Images:
-        """Return what a content in its own style differs by, in pixels and in maps."""
+        """Return the change of a content in its own style, in pixels and in maps."""
         same = [transfer(self.network, features, features) for features in encoded]
         maps = self._perception.split(
             {"a": same[0], "b": same[1], "content": images["content"], "style": images["style"]}
@@ -245,7 +245,7 @@ class RASTRecipe(Recipe):
         }
 
     def _judge(self, fakes: tuple[Tensor, Tensor], reals: tuple[Tensor, Tensor]) -> Tensor:
-        """Return the loss of the discriminators: one knows the styles, the other the contents."""
+        """Return the loss of the discriminators: one for styles, one for contents."""
         total = []
         for judge, fake, real in zip(self._pair.values(), fakes, reals, strict=True):
             total += [lsgan_loss(judge(fake), real=False), lsgan_loss(judge(real), real=True)]
@@ -276,7 +276,7 @@ class RASTRecipe(Recipe):
         return losses
 
     def _idempotency(self, forth: Tensor, style: list[Tensor]) -> Tensor:
-        """Return what stylizing once more with the same style changes."""
+        """Return the change when stylizing again with the same style."""
         again = transfer(self.network, self.network.encode(forth), style)
         target = forth.detach() if self.options.detach_target else forth
         if self.options.idempotency_form == "pixel":

@@ -26,14 +26,14 @@ class StyleKernelOptions(StyleKernelConfig):
         style_layers: Maps of the loss network, which is the encoder's VGG (``features`` of the
             configuration), for the loss of style.
         content_layers: Its maps for the loss of content.
-        scales: What the style maps are divided by, one number per layer; none is 1 for each.
+        scales: Divisors of the style maps, one per layer; empty: 1 for each.
         remd_layer: Its map for the earth mover's distance.
         remd_on: "output", features of the stylized image against the style's, or "aligned", the
             aligned against the style's projected features (what the paper says, which gives the
             decoder no gradient).
 
     Raises:
-        ValueError: If an option is of another type or out of range.
+        ValueError: If an option has the wrong type or is out of range.
     """
 
     style_layers: tuple[str, ...] = ("relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -56,7 +56,7 @@ class StyleKernelOptions(StyleKernelConfig):
 class StyleKernelRecipe(Recipe):
     """Content, style, relaxed earth mover's distance, reconstruction and a discriminator.
 
-    The discriminator is updated once for two updates of the network; it sees the styles as real.
+    The discriminator is updated once per two updates of the network; styles are its real images.
 
     Options: those of `StyleKernelOptions`.
 
@@ -64,9 +64,9 @@ class StyleKernelRecipe(Recipe):
     iterations at a constant rate.
 
     Source:
-        Xu, Long & Nie, CVPR 2023, Eq. 7-10 and appendix: all weights are 1 but 20 and 0.5 within
-        the reconstruction, and 3 for the earth mover's distance. Means of squares in the place of
-        its norms; Gram matrices as in Johnson et al., whose sum stays of the order of 1.
+        Xu, Long & Nie, CVPR 2023, Eq. 7-10 and appendix: all weights are 1, except 20 and 0.5
+        within the reconstruction and 3 for the earth mover's distance. Its norms are means of
+        squares here; Gram matrices are those of Johnson et al., whose sum is of the order of 1.
     """
 
     default_weights: ClassVar[Mapping[str, float]] = {
@@ -128,7 +128,7 @@ class StyleKernelRecipe(Recipe):
         return losses
 
     def preview(self, content: Tensor, style: Tensor) -> Tensor:
-        """Return stylized images to look at, with the groups of channels in their order."""
+        """Return stylized images to look at, without shuffling groups of channels."""
         training = self.network.training
         self.network.eval()
         painted: Tensor = self.network(content, style).float().clamp(0.0, 1.0)
@@ -161,7 +161,7 @@ class StyleKernelRecipe(Recipe):
         same: list[Tensor],
         originals: tuple[Tensor, Tensor],
     ) -> dict[str, Tensor]:
-        """Return what images in their own style differ by, in pixels and in maps."""
+        """Return the change of images in their own style, in pixels and in maps."""
         pairs = (("a", "content"), ("b", "style"))
         return {
             "identity": torch.stack(

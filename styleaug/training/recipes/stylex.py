@@ -27,10 +27,10 @@ class StyleXOptions:
 
     Attributes:
         pipelines: Names of `styleaug.appearance.pipelines.PIPELINES`.
-        temperature: Of the contrastive loss.
+        temperature: Temperature of the contrastive loss.
 
     Raises:
-        ValueError: If an option is of another type or out of range.
+        ValueError: If an option has the wrong type or is out of range.
     """
 
     pipelines: tuple[str, ...] = tuple(PIPELINES)
@@ -46,21 +46,21 @@ class StyleXOptions:
 
 
 class StyleXRecipe(Recipe):
-    """SimSiam on two X-rays that were processed alike.
+    """SimSiam on pairs of X-rays with the same processing.
 
-    Content and style images of a pair are different anatomy. Both are flipped and turned at random
-    (nothing else: contrast, blur and noise are style), and processed by one pipeline with one
-    vector of parameters. Batches of a hundred pairs and more are useful.
+    The two images of a pair show different anatomy. Both are randomly flipped and rotated (nothing
+    else, because contrast, blur and noise are style), and processed by the same pipeline with the
+    same parameters. Batches should have a hundred pairs or more.
 
     Losses:
 
     * ``similarity``, the negative cosine of prediction and projection;
     * ``graded``, off unless it is given a weight: distances of embeddings against distances of
       parameters, which are known here; see `graded_loss`;
-    * ``contrastive``, likewise off: which of all other images of the batch was processed alike; see
+    * ``contrastive``, likewise off: which other image of the batch had the same processing; see
       `contrastive_loss`;
     * ``spread``, logged with weight 0: deviation of the normalised projections times the root of
-      their width. It is near 1; towards 0 the encoder collapses.
+      their width. It should be near 1; near 0 the encoder has collapsed.
 
     Options: those of `StyleXOptions`.
 
@@ -115,7 +115,7 @@ class StyleXRecipe(Recipe):
         return self._processed(content, style)[0][0].expand(-1, 3, -1, -1)
 
     def _processed(self, content: Tensor, style: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return pairs ``(2, B, 1, H, W)``, processed alike, and the parameters of each share.
+        """Return pairs ``(2, B, 1, H, W)`` with equal processing, and the parameters of each share.
 
         Each pipeline takes its share of the pairs.
         """
@@ -139,7 +139,7 @@ def process_pairs(pairs: Tensor, pipeline: type[Pipeline]) -> tuple[Tensor, Tens
 
 
 def turned(images: Tensor) -> Tensor:
-    """Return images that are mirrored and turned by quarters at random, each on its own."""
+    """Return images, each randomly mirrored and rotated by multiples of 90 degrees."""
     mirrored = torch.rand(len(images), device=images.device) < 0.5
     images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
     quarters = torch.randint(4, (len(images),))

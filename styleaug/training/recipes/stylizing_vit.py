@@ -28,11 +28,11 @@ class StylizingViTOptions:
         mean: Channel means of the training images in [0, 1], which are written to ``config.json``
             beside the weights; ImageNet's by default.
         std: Their channel deviations likewise.
-        layers: Maps of VGG-19, for a backbone that stops early.
-        scales: What the maps are divided by, one number per layer; none is 1 for each.
+        layers: Maps of VGG-19, to change for weights that end earlier.
+        scales: Divisors of the maps, one per layer; empty: 1 for each.
 
     Raises:
-        ValueError: If an option is of another type or out of range.
+        ValueError: If an option has the wrong type or is out of range.
     """
 
     mean: tuple[float, ...] = IMAGENET_MEAN
@@ -57,9 +57,9 @@ class StylizingViTRecipe(Recipe):
 
     Source:
         Doerrich et al., ISBI 2026, arXiv 2601.17586; weights 70 / 1 / 7 / 10 are those of its
-        code. There VGG sees images normalised by the data set's own constants; here by ImageNet's,
-        which the backbone was trained with. Styles are drawn from the style folders instead of
-        rolling the batch.
+        code. There images for VGG are normalised by constants of the data set, here by those of
+        ImageNet, with which the backbone was trained. Styles are drawn from the style folders
+        instead of rolling the batch.
     """
 
     network_size: ClassVar[str] = "tiny"
