@@ -162,12 +162,15 @@ def gram_matrix(features: Tensor) -> Tensor:
     return flat @ flat.transpose(1, 2) / flat[0].numel()
 
 
-def moment_distance(output: Sequence[Tensor], style: Sequence[Tensor]) -> Tensor:
+def moment_distance(
+    output: Sequence[Tensor], style: Sequence[Tensor], *, unbiased: bool = False
+) -> Tensor:
     """Return the squared differences of channel means and deviations, summed over maps.
 
     Args:
         output: Maps of a `FeatureExtractor`, one ``(B, C, H, W)`` per layer.
         style: Maps of the styles, any size.
+        unbiased: As in `channel_mean_std`.
 
     Returns:
         ``(B,)``; the mean over channels of each map.
@@ -181,7 +184,8 @@ def moment_distance(output: Sequence[Tensor], style: Sequence[Tensor]) -> Tensor
     """
     total = []
     for a, b in zip(output, style, strict=True):
-        pairs = zip(channel_mean_std(a, eps=1e-5), channel_mean_std(b, eps=1e-5), strict=True)
+        moments = [channel_mean_std(maps, unbiased=unbiased, eps=1e-5) for maps in (a, b)]
+        pairs = zip(*moments, strict=True)
         total += [(x - y).square().flatten(1).mean(dim=1) for x, y in pairs]
     return torch.stack(total).sum(dim=0)
 

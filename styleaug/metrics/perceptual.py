@@ -151,7 +151,7 @@ class StyleLoss(_FeatureDistance):
             Frobenius distance of Gram matrices divided by C·H·W.
         weights: "default", a file, or None for random weights.
         scale: Numbers that the maps are divided by.
-        preset: As in `ContentLoss`.
+        preset: As in `ContentLoss`; "microast" takes unbiased deviations, too.
 
     Source:
         "moments": the scripts of MicroAST; "gram": Johnson et al., ECCV 2016.
@@ -179,14 +179,15 @@ class StyleLoss(_FeatureDistance):
     ) -> None:
         super().__init__(backbone, layers, weights=weights, scale=scale, preset=preset)
         check_choice("kind", kind, ("moments", "gram"))
-        self.kind = kind
+        self.kind, self.unbiased = kind, preset == "microast"
 
     @torch.no_grad()
     def measure(self, output: Tensor, reference: Tensor) -> Tensor:
         """Return the loss of every pair."""
         maps = self.features(output), self.features(reference)
-        distance = moment_distance if self.kind == "moments" else gram_distance
-        return distance(*maps) / len(maps[0])
+        if self.kind == "gram":
+            return gram_distance(*maps) / len(maps[0])
+        return moment_distance(*maps, unbiased=self.unbiased) / len(maps[0])
 
 
 class StyleDistance(PairMetric):

@@ -45,11 +45,16 @@ def test_style_does_not_see_places():
     assert L.content_loss([moved], [maps]) > 0.01
 
 
-def test_style_is_the_formula():
+@pytest.mark.parametrize("unbiased", [False, True])
+def test_style_and_anatomy_are_the_formulas(unbiased):
     (a,), (b,) = _maps(0, SHAPES[0]), _maps(1, SHAPES[0])
-    mean = ((a.mean((2, 3)) - b.mean((2, 3))) ** 2).mean()
-    std = (a.var((2, 3), correction=0) + 1e-5).sqrt() - (b.var((2, 3), correction=0) + 1e-5).sqrt()
-    assert torch.allclose(L.style_loss([a], [b]), mean + (std**2).mean())
+    means = [m.mean((2, 3), keepdim=True) for m in (a, b)]
+    stds = [(m.var((2, 3), correction=int(unbiased), keepdim=True) + 1e-5).sqrt() for m in (a, b)]
+    expected = sum((x - y).square().mean() for x, y in (means, stds))
+    assert torch.allclose(L.style_loss([a], [b], unbiased=unbiased), expected)
+    x, y = ((m - mean) / std for m, mean, std in zip((a, b), means, stds, strict=True))
+    found = L.anatomy_loss([a], [b], unbiased=unbiased)
+    assert torch.allclose(found, (x - y).square().mean(), rtol=1e-4)
 
 
 def test_gram_is_a_sum_as_in_johnson():

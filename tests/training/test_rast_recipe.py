@@ -99,9 +99,16 @@ def test_losses_compare_what_the_paper_compares():
     names += ["content_right", "style_right", "content_left", "style_left"]
     maps = {name: [torch.rand(1, 4, 6, 6)] for name in names}
     found = _losses(maps)
-    inverse = 1 / style_loss(maps["forth"], maps["content"])
-    inverse += 1 / style_loss(maps["back"], maps["style"])
+    inverse = 1 / style_loss(maps["forth"], maps["content"], unbiased=True)
+    inverse += 1 / style_loss(maps["back"], maps["style"], unbiased=True)
     assert torch.allclose(found["style_difference"], inverse, rtol=1e-3)
+    norms = {
+        n: (m - m.mean((2, 3), True)) / (m.var((2, 3), keepdim=True) + 1e-5).sqrt()
+        for n, (m,) in maps.items()
+    }
+    kept = (norms["forth"] - norms["content"]).square().mean()
+    kept += (norms["back"] - norms["style"]).square().mean()
+    assert torch.allclose(found["content"], kept, rtol=1e-3)  # deviations are unbiased
     same = dict.fromkeys(names, maps["content"])
     equal = _losses(same)
     assert all(equal[name] < 1e-4 for name in equal if name != "style_difference")

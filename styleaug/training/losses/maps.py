@@ -32,8 +32,11 @@ def content_loss(output: Maps, content: Maps) -> Tensor:
     return _summed(F.mse_loss(a, b) for a, b in zip(output, content, strict=True))
 
 
-def anatomy_loss(output: Maps, content: Maps) -> Tensor:
+def anatomy_loss(output: Maps, content: Maps, *, unbiased: bool = False) -> Tensor:
     """Return the sum over layers of the mean squared difference of instance-normalised maps.
+
+    ``unbiased`` divides variances by ``HW - 1``, as the code of AdaIN, SANet and RAST does, instead
+    of ``HW``, as that of Stylizing ViT does.
 
     Source:
         Stylizing ViT (arXiv 2601.17586), anatomy loss; the content loss of SANet (Park & Lee,
@@ -45,11 +48,13 @@ def anatomy_loss(output: Maps, content: Maps) -> Tensor:
         True
     """
     pairs = zip(output, content, strict=True)
-    return _summed(F.mse_loss(_normalised(a), _normalised(b)) for a, b in pairs)
+    return _summed(F.mse_loss(_normalised(a, unbiased), _normalised(b, unbiased)) for a, b in pairs)
 
 
-def style_loss(output: Maps, style: Maps) -> Tensor:
+def style_loss(output: Maps, style: Maps, *, unbiased: bool = False) -> Tensor:
     """Return the sum over layers of the squared differences of channel means and deviations.
+
+    ``unbiased`` as in `anatomy_loss`.
 
     Source:
         Huang & Belongie, ICCV 2017, Eq. 13, as a mean over channels; the style loss of
@@ -59,7 +64,7 @@ def style_loss(output: Maps, style: Maps) -> Tensor:
         >>> style_loss([torch.ones(1, 2, 4, 4)], [torch.zeros(1, 2, 4, 4)]).item()
         1.0
     """
-    return moment_distance(output, style).mean()
+    return moment_distance(output, style, unbiased=unbiased).mean()
 
 
 def relative_style_loss(output: Maps, content: Maps, style: Maps) -> Tensor:
@@ -128,8 +133,8 @@ def lpips_loss(output: Maps, target: Maps, heads: Maps) -> Tensor:
     return lpips_distance(output, target, heads).mean()
 
 
-def _normalised(features: Tensor) -> Tensor:
-    mean, std = channel_mean_std(features, eps=1e-5)
+def _normalised(features: Tensor, unbiased: bool) -> Tensor:
+    mean, std = channel_mean_std(features, unbiased=unbiased, eps=1e-5)
     return (features - mean) / std
 
 

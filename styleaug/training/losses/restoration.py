@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from torch import Tensor
 
 from styleaug.training.losses.maps import anatomy_loss, style_loss
 
 _EPS = 1e-6
+_keeps, _looks = partial(anatomy_loss, unbiased=True), partial(style_loss, unbiased=True)
 
 Features = Sequence[Tensor]
 
@@ -32,10 +34,9 @@ def stylization_losses(
         style: Style maps likewise.
     """
     return {
-        "content": anatomy_loss(content["forth"], content["content"])
-        + anatomy_loss(content["back"], content["style"]),
-        "style": style_loss(style["forth"], style["style"])
-        + style_loss(style["back"], style["content"]),
+        "content": _keeps(content["forth"], content["content"])
+        + _keeps(content["back"], content["style"]),
+        "style": _looks(style["forth"], style["style"]) + _looks(style["back"], style["content"]),
     }
 
 
@@ -44,9 +45,10 @@ def multi_restoration_losses(
 ) -> dict[str, Tensor]:
     """Return the losses of a cycle from loss maps.
 
-    With Lc = `anatomy_loss` and Ls = `style_loss`: each restored image keeps the content or the
-    style of its origin (``transitive``), both restorations agree (``restoration``), and a stylized
-    image differs from its old style (``difference``, the inverse of a distance).
+    With Lc = `anatomy_loss` and Ls = `style_loss`, both with unbiased deviations: each restored
+    image keeps the content or the style of its origin (``transitive``), both restorations agree
+    (``restoration``), and a stylized image differs from its old style (``difference``,
+    the inverse of a distance).
 
     Args:
         content: Content maps of "content", "style" and of every image of `run_cycle`.
@@ -61,10 +63,10 @@ def multi_restoration_losses(
     """
 
     def keeps(a: str, b: str) -> Tensor:
-        return anatomy_loss(content[a], content[b])
+        return _keeps(content[a], content[b])
 
     def looks(a: str, b: str) -> Tensor:
-        return style_loss(style[a], style[b])
+        return _looks(style[a], style[b])
 
     return {
         "content_transitive": keeps("content_right", "content") + keeps("style_left", "style"),

@@ -123,7 +123,8 @@ class ContextualAdaINRecipe(Recipe):
             kept = torch.stack(terms).sum()
         layers = self.options.style_layers
         styles = [before["style"][layer] for layer in layers]
-        losses = {"content": kept, "style": style_loss([maps[layer] for layer in layers], styles)}
+        painted = [maps[layer] for layer in layers]
+        losses = {"content": kept, "style": style_loss(painted, styles, unbiased=True)}
         if self._stylex is not None:
             metric = self._stylex[0].to(content.device)
             losses["stylex"] = metric.distance(output.float().clamp(0.0, 1.0), style).mean()

@@ -283,7 +283,7 @@ class RASTRecipe(Recipe):
             return F.mse_loss(again.float(), target.float())
         maps = self._perception.split({"again": again, "target": target})
         after, before = ([maps[name][x] for x in self._content] for name in ("again", "target"))
-        return anatomy_loss(after, before)
+        return anatomy_loss(after, before, unbiased=True)
 
     def _low_resolution(self, images: Images) -> Tensor:
         """Return the losses of restoration on smaller copies of the pair, summed."""

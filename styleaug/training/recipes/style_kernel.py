@@ -151,7 +151,9 @@ class StyleKernelRecipe(Recipe):
             return [found[name][layer] for layer in layers]
 
         return {
-            "content": anatomy_loss(maps("output", self._content), maps("content", self._content)),
+            "content": anatomy_loss(
+                maps("output", self._content), maps("content", self._content), unbiased=True
+            ),
             "style": gram_loss(maps("output", self._style), maps("style", self._style)),
         }
 
