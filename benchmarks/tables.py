@@ -11,6 +11,8 @@ from styleaug.presets import PRESETS, Preset
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+README = Path(__file__).parents[1] / "README.md"
+MARKS = ("<!-- benchmarks.compare -->", "<!-- end -->")
 INTRODUCTION = """\
 # Benchmarks
 
@@ -30,9 +32,21 @@ _BLACK = ("PixelDistributionAdaptation", "PDA")
 
 
 def main() -> None:
-    """Write the page."""
+    """Write the page, and the table of the README."""
     PAGE.write_text(page(), encoding="utf-8")
-    print(PAGE)
+    README.write_text(readme(README.read_text(encoding="utf-8")), encoding="utf-8")
+    print(PAGE, README)
+
+
+def readme(text: str) -> str:
+    """Return the README with the table of the newest comparison between its marks."""
+    files = newest("compare")
+    if not files:
+        return text
+    table = _compared(json.loads(files[-1].read_text())["results"], SHORT)
+    before, rest = text.split(MARKS[0])
+    after = rest.split(MARKS[1], 1)[1]
+    return f"{before}{MARKS[0]}\n{table}{MARKS[1]}{after}"
 
 
 def page() -> str:
@@ -167,6 +181,41 @@ def preset_groups(row: Preset, groups: Record) -> list[str]:
     return [name for name in names if name in groups]
 
 
+COMPARED = {
+    "style": "style, of the content's",
+    "edges": "edges",
+    "edges, worst 1 %": "worst 1 %",
+    "ssim": "SSIM",
+    "lpips": "LPIPS",
+    "artfid": "ArtFID",
+    "truth": "truth, dB",
+    "worse": "worse than nothing",
+    "times colorist": "time, of colorist's",
+    "peak mb": "MB at 1024²",
+}
+SHORT = ("style", "edges", "edges, worst 1 %", "truth", "worse", "times colorist")
+
+
+def _compare(results: Record) -> str:
+    text = (
+        f"{results['pairs']} pairs of held-out images of {len(results['kinds'])} kinds, and "
+        f"{results['cases']} cases with a known answer. `style`: what is left of the distance of "
+        "VGG statistics to the style; `truth`: PSNR over leaving the content as it is, where the "
+        "answer is known, and the share of cases in which that would have been better.\n\n"
+    )
+    missing = [f"`{name}` ({why})" for name, why in results["missing"].items()]
+    left = f"\nNot measured: {', '.join(missing)}.\n" if missing else ""
+    return text + _compared(results, COMPARED) + left
+
+
+def _compared(results: Record, columns: Iterable[str]) -> str:
+    """Return the table of a comparison, with the columns that were measured."""
+    found = results["table"]
+    used = [key for key in columns if any(key in row for row in found.values())]
+    rows = [(f"`{name}`", *(row.get(key, "") for key in used)) for name, row in found.items()]
+    return _table(("", *(COMPARED[key] for key in used)), rows)
+
+
 def _codes(results: Record) -> str:
     kinds = {k: v for k, v in results.items() if isinstance(v, dict)}
     names = list(dict.fromkeys(name for found in kinds.values() for name in found))
@@ -294,6 +343,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Record], str]]] = {
     "shift-cells": ("White cells: segmentation across laboratories", _shift),
     "truth": ("Against a known answer", lambda found: _truth(found) + _presets(found)),
     "codes": ("Codes of appearances", _codes),
+    "compare": ("All stylizers", _compare),
     "quality": ("Style and structure", _quality),
     "stylex": ("StyleX", _stylex),
     "speed": ("Speed of colour stylizers", _speed),

@@ -1,0 +1,259 @@
+"""Every stylizer whose weights are at hand, on one set of images: one table, one picture.
+
+``python -m benchmarks.compare --images DIR`` reads one subfolder of DIR per kind of image. Every
+chosen content is painted in a style of its own kind and of `OTHERS` other kinds, by every stylizer
+of `styleaug list` that can be built; `missing` of the record says why others could not.
+``--weights rast=FILE`` brings weights, ``--features FILE`` is VGG-19's file (torchvision's by
+default), ``--lpips FILE`` AlexNet's ("default" downloads it; without, LPIPS and ArtFID are left
+out), and ``--artfid`` adds ArtFID, whose Inception is downloaded.
+
+* style: distance of the means and deviations of VGG-19 maps to the style's, as a share of what the
+  content has;
+* edges, and its worst hundredth; ssim; lpips: output against content;
+* artfid: contents and styles at once;
+* truth: PSNR over leaving the content as it is, dB, where the answer is known (`benchmarks.truth`,
+  styles of the same image and of another), and the share of cases that got worse;
+* times colorist: time of a batch of 8 x 224 x 224 with given codes, medians of runs in turns;
+* peak mb: memory of one image of 1024 x 1024 over what was there before (Linux, or a GPU).
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import gc
+import inspect
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.answers import Case, made_cases
+from benchmarks.quality import read_kinds
+from benchmarks.record import add_device, time_in_turns, write_record
+from benchmarks.truth import psnr
+from styleaug import Stylizer, create_stylizer
+from styleaug.features import FeatureExtractor
+from styleaug.functional import edge_correlation, moment_distance, ssim
+from styleaug.images import contact_sheet, to_picture
+from styleaug.metrics import LPIPS, ArtFID
+from styleaug.stylizers import STYLIZERS
+from styleaug.training.recipes.networks import style_features
+from styleaug.weights import at_hand
+
+OTHERS = 3
+"""Styles of other kinds for every content."""
+
+SHOWN = 6
+"""Rows of the picture, where none are named."""
+
+Pair = tuple[Tensor, Tensor]
+
+
+def main() -> None:
+    """Read the arguments, measure, print, and write the record and the picture."""
+    options = _options()
+    stylizers, missing = build_all(dict(text.split("=", 1) for text in options.weights))
+    stylizers = {name: stylizer.to(options.device) for name, stylizer in stylizers.items()}
+    kinds = read_kinds(options.images, options.each)
+    pairs = [(a.to(options.device), b.to(options.device)) for a, b in pairs_of(kinds)]
+    cases = known_answers(options.images, options.each, options.seed)
+    extractor = style_features(options.features).to(options.device)
+    print(f"{len(pairs)} pairs, {len(cases)} cases; missing: {missing}", flush=True)
+    table = looks(stylizers, pairs, extractor)
+    for name, stylizer in stylizers.items():
+        found = table[name] | distances(stylizer, pairs, options)
+        found |= truths(stylizer, cases, options.device) | memory(stylizer, options.device)
+        table[name] = {key: round(value, 3) for key, value in found.items()}
+        print(name, json.dumps(table[name]), flush=True)
+    for name, share in speeds(stylizers, options.device).items():
+        table[name]["times colorist"] = share
+    counts = {"pairs": len(pairs), "cases": len(cases), "kinds": list(kinds)}
+    if not options.no_record:
+        results = {**counts, "seed": options.seed, "missing": missing, "table": table}
+        print(write_record("compare", results, device=options.device))
+    if options.picture:
+        sheet(stylizers, kinds, options.shown, options.device).save(options.picture, quality=90)
+
+
+def build_all(brought: Mapping[str, str]) -> tuple[dict[str, Stylizer], dict[str, str]]:
+    """Return every stylizer that can be built, and why the others cannot.
+
+    Args:
+        brought: Files of weights by stylizer.
+
+    Raises:
+        ValueError: If weights are brought for a stylizer that there is not.
+    """
+    unknown = sorted(set(brought) - set(STYLIZERS))
+    if unknown:
+        raise ValueError(f"--weights must name stylizers of {list(STYLIZERS)}, got {unknown}.")
+    found, missing = {}, {}
+    for name, entry in STYLIZERS.items():
+        ready = [record.name for record in entry.weights if at_hand(record)]
+        weights = brought.get(name, ready[0] if ready else None)
+        if weights is None and "weights" in inspect.signature(entry.build).parameters:
+            missing[name] = "weights are not at hand" if entry.weights else "no weights published"
+            continue
+        try:
+            found[name] = create_stylizer(name, weights=weights)
+        except (FileNotFoundError, ValueError) as error:
+            missing[name] = str(error)
+    return found, missing
+
+
+def pairs_of(kinds: Mapping[str, Sequence[Tensor]]) -> list[Pair]:
+    """Return contents with styles of their own kind and of `OTHERS` kinds that follow it."""
+    names = list(kinds)
+    pairs = []
+    for place, name in enumerate(names):
+        half = max(1, len(kinds[name]) // 2)
+        steps = sorted({round(i * len(names) / (OTHERS + 1)) for i in range(OTHERS + 1)})
+        for index, content in enumerate(kinds[name][:half]):
+            for step in steps:
+                styles = kinds[names[(place + step) % len(names)]]
+                pairs.append((content, styles[-1 - index % max(1, len(styles) // 2)]))
+    return pairs
+
+
+def known_answers(images: Path, each: int, seed: int) -> list[Case]:
+    """Return the made cases of `benchmarks.truth` whose style is not the answer itself."""
+    cases = made_cases(images, each, seed)
+    return [c for c in cases if c.style_of != "oracle" and "half-empty" not in c.kind]
+
+
+def looks(
+    stylizers: Mapping[str, Stylizer], pairs: Sequence[Pair], extractor: FeatureExtractor
+) -> dict[str, dict[str, float]]:
+    """Return style, edges and SSIM of every stylizer over all pairs."""
+    before, rows = 0.0, []
+    for content, style in pairs:
+        outputs = torch.cat([s.stylize(content, s.encode_style(style)) for s in stylizers.values()])
+        with torch.no_grad():
+            maps = extractor(torch.cat([style, content, outputs]))
+        old, *new = moment_distance([m[1:] for m in maps], [m[:1] for m in maps]).tolist()
+        before += old
+        contents = content.expand_as(outputs)
+        kept = edge_correlation(outputs, contents), ssim(outputs, contents)
+        rows.append([new, *(figures.tolist() for figures in kept)])
+    after, edges, similar = np.array(rows).transpose(1, 0, 2)
+    return {
+        name: {
+            "style": float(after[:, place].sum() / before),
+            "edges": float(edges[:, place].mean()),
+            "edges, worst 1 %": float(np.quantile(edges[:, place], 0.01)),
+            "ssim": float(similar[:, place].mean()),
+        }
+        for place, name in enumerate(stylizers)
+    }
+
+
+def distances(
+    stylizer: Stylizer, pairs: Sequence[Pair], options: argparse.Namespace
+) -> dict[str, float]:
+    """Return LPIPS and ArtFID over all pairs, those that were asked for."""
+    if not options.lpips:
+        return {}
+    metric = ArtFID(weights=options.lpips) if options.artfid else LPIPS(weights=options.lpips)
+    metric = metric.to(options.device)
+    for content, style in pairs:
+        output = stylizer.stylize(content, stylizer.encode_style(style))
+        metric.update(*((output, content, style) if options.artfid else (output, content)))
+    if not options.artfid:
+        return {"lpips": float(metric.compute())}
+    return {"lpips": float(metric.lpips.compute()), "artfid": float(metric.compute())}
+
+
+def truths(stylizer: Stylizer, cases: Sequence[Case], device: str = "cpu") -> dict[str, float]:
+    """Return the mean gain over leaving contents as they are, and how often it is a loss."""
+    gains = []
+    for case in cases:
+        code = stylizer.encode_style(case.style.to(device))
+        output = stylizer.stylize(case.content.to(device), code).cpu()
+        gains.append(psnr(output, case.truth) - psnr(case.content, case.truth))
+    return {"truth": float(np.mean(gains)), "worse": float(np.mean([g < -1e-6 for g in gains]))}
+
+
+def speeds(
+    stylizers: Mapping[str, Stylizer], device: str, *, batch: int = 8, side: int = 224
+) -> dict[str, float]:
+    """Return the median times of a batch with given codes, run in turns, in units of colorist's."""
+    images = torch.rand(batch, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
+    runs: dict[str, Callable[[], object]] = {
+        name: partial(stylizer.stylize, images, stylizer.encode_style(images.flip(0)))
+        for name, stylizer in stylizers.items()
+    }
+    times = time_in_turns(runs, repeats=7, warm_up=1, device=device)
+    one = times["colorist"]["median"]
+    return {name: round(found["median"] / one, 2) for name, found in times.items()}
+
+
+def memory(stylizer: Stylizer, device: str, *, side: int = 1024) -> dict[str, float]:
+    """Return the MB that painting one image takes over what was there, where that can be seen."""
+    image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
+    code = stylizer.encode_style(image[..., :256, :256])
+    if torch.device(device).type == "cuda":
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        stylizer.stylize(image, code)
+        return {"peak mb": (torch.cuda.max_memory_allocated(device) - before) / 2**20}
+    if sys.platform != "linux":
+        return {}
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # what is free goes back to the system, or it would hide
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    resident = _megabytes("VmRSS")
+    stylizer.stylize(image, code)
+    return {"peak mb": _megabytes("VmHWM") - resident}
+
+
+def _megabytes(name: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(name)) / 1024
+
+
+def sheet(
+    stylizers: Mapping[str, Stylizer],
+    kinds: Mapping[str, Sequence[Tensor]],
+    shown: Sequence[str],
+    device: str,
+) -> Any:
+    """Return the picture: a row per kind; its content, its style, and every stylizer.
+
+    A row is named ``KIND``, or ``KIND:OTHER`` for a style of another kind.
+    """
+    rows, labels = [], []
+    for text in shown or list(kinds)[:SHOWN]:
+        name, _, other = text.partition(":")
+        content, style = kinds[name][0].to(device), kinds[other or name][-1].to(device)
+        painted = [s.stylize(content, s.encode_style(style)) for s in stylizers.values()]
+        rows.append([to_picture(image[0].cpu()) for image in (content, style, *painted)])
+        labels.append(f"{name} in {other}" if other else name)
+    return contact_sheet(rows, labels, ["content", "style", *stylizers], cell=192)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--images", type=Path, required=True, help="folder with one subfolder per kind")
+    add("--each", type=int, default=2, help="contents per kind")
+    add("--weights", nargs="*", default=[], metavar="NAME=FILE", help="weights that are brought")
+    add("--features", default="", help="weights of VGG-19 (torchvision's)")
+    add("--lpips", default="", metavar="FILE", help='weights of AlexNet, or "default"')
+    add("--artfid", action="store_true", help="with --lpips: ArtFID, too")
+    add("--seed", type=int, default=0)
+    add("--picture", type=Path, help="file of the picture")
+    add("--shown", nargs="*", default=[], metavar="KIND[:STYLE]", help="rows of the picture")
+    add("--no-record", action="store_true")
+    add_device(parser)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""One comparison of all stylizers, on small made images."""
+
+import argparse
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks import compare, tables
+from benchmarks.quality import read_kinds
+from benchmarks.record import write_record
+from styleaug import create_stylizer
+from styleaug.features import FeatureExtractor
+from styleaug.stylizers import STYLIZERS
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    root = tmp_path_factory.mktemp("kinds")
+    rng = np.random.default_rng(0)
+    for place, kind in enumerate(("breakhis", "fundus", "isic")):
+        (root / kind).mkdir()
+        for number in range(4):
+            coarse = rng.integers(30 * place, 120 + 40 * place, (6, 7, 3)).astype(np.uint8)
+            Image.fromarray(coarse).resize((210, 200), 3).save(root / kind / f"{number}.png")
+    return root
+
+
+def test_what_can_be_built_is_built_and_the_rest_says_why(tmp_path):
+    found, missing = compare.build_all({})
+    assert set(found) | set(missing) == set(STYLIZERS)
+    assert {"colorist", "micro", "appearance"} <= set(found)
+    assert missing["rast"] == "no weights published"
+    assert missing["stylizing-vit-tiny"] == "weights are not at hand"
+    _, missing = compare.build_all({"rast": str(tmp_path / "none.safetensors")})
+    assert "none.safetensors" in missing["rast"]
+    with pytest.raises(ValueError, match=r"stylizers of .* got \['rust'\]"):
+        compare.build_all({"rust": "x"})
+
+
+def test_every_content_meets_its_own_kind_and_others(images):
+    kinds = read_kinds(images, 2)
+    pairs = compare.pairs_of(kinds)
+    assert len(pairs) == 3 * 2 * 3
+    for place, (name, crops) in enumerate(kinds.items()):
+        styles = [style for content, style in pairs if content is crops[0]]
+        own = [any(style is crop for crop in kinds[name]) for style in styles]
+        assert own == [True, False, False], place
+    assert all(content is not style for content, style in pairs)
+
+
+def test_the_figures_tell_a_stylizer_from_doing_nothing(images):
+    pairs = compare.pairs_of(read_kinds(images, 1))
+    extractor = FeatureExtractor("vgg19", ["relu1_1"], weights=None)
+    colorist, none = create_stylizer("colorist"), create_stylizer("colorist")
+    none.stylize = lambda content, code: content
+    table = compare.looks({"nothing": none, "colorist": colorist}, pairs, extractor)
+    nothing, found = table.values()
+    assert list(table) == ["nothing", "colorist"]
+    assert nothing["style"] == pytest.approx(1.0, abs=1e-4)
+    assert nothing["edges"] > 0.999
+    assert found["style"] < 0.3
+    cases = compare.known_answers(images, 1, 0)
+    assert {case.style_of for case in cases} == {"same", "another"}
+    assert compare.truths(none, cases) == {"truth": 0.0, "worse": 0.0}
+    assert compare.truths(colorist, cases)["truth"] != 0.0
+    silent = argparse.Namespace(lpips="", artfid=False, device="cpu")
+    assert compare.distances(colorist, pairs, silent) == {}
+
+
+def test_memory_and_the_picture(images):
+    used = compare.memory(create_stylizer("colorist"), "cpu", side=512)
+    if sys.platform == "linux":
+        assert 1.0 < used["peak mb"] < 200.0  # one image is 3 MB
+    kinds = read_kinds(images, 1)
+    stylizers = {"colorist": create_stylizer("colorist"), "mkl": create_stylizer("mkl")}
+    picture = compare.sheet(stylizers, kinds, ["fundus", "isic:fundus"], "cpu")
+    assert picture.width > 4 * 192
+    assert picture.height > 2 * 192
+
+
+def test_the_record_becomes_the_tables(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    text = f"before\n{tables.MARKS[0]}\nold\n{tables.MARKS[1]}\nafter\n"
+    assert tables.readme(text) == text  # no record, no change
+    row = {"style": 0.25, "edges": 0.9, "truth": 1.5, "peak mb": 12.0}
+    results = {
+        "pairs": 4, "cases": 2, "kinds": ["a", "b"], "missing": {"rast": "no weights published"},
+        "table": {"colorist": row, "micro": {**row, "lpips": 0.1}},
+    }  # fmt: skip
+    write_record("compare", results, folder=tmp_path / "0.1.0")
+    page = tables.page()
+    assert "| `micro` | 0.25 | 0.9 | 0.1 | 1.5 | 12.0 |" in page
+    assert "Not measured: `rast` (no weights published)." in page
+    assert tables.readme(text).splitlines() == [
+        "before",
+        tables.MARKS[0],
+        "|  | style, of the content's | edges | truth, dB |",
+        "| --- | --- | --- | --- |",
+        "| `colorist` | 0.25 | 0.9 | 1.5 |",
+        "| `micro` | 0.25 | 0.9 | 1.5 |",
+        tables.MARKS[1],
+        "after",
+    ]
+
+
+def test_times_are_in_units_of_colorist():
+    stylizers = {name: create_stylizer(name) for name in ("colorist", "reinhard")}
+    found = compare.speeds(stylizers, "cpu", batch=1, side=32)
+    assert found["colorist"] == 1.0
+    assert found["reinhard"] > 0.0
