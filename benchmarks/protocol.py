@@ -3,7 +3,10 @@
 ``--root`` is the folder of the data, see `benchmarks.protocol_data`. A DenseNet-121 from scratch on
 images of 224 pixels, cross entropy, AdamW 1e-3 with decay 1e-2, half a cosine, 100 epochs, stopped
 after 10 without a better validation loss, batches of 64, three seeds; a portion of 0.33 of every
-batch is stylized. It is tested as it is and, with ``--tta``, under `StyleTTA` with training images.
+batch is stylized. It is tested as it is and, with ``--tta``, under `StyleTTA` with training images:
+by the settings of the paper (one random training image as style, without the original) and by ours
+(``--views`` styles, the nearest, with the original). ``--weights NAME=FILE`` names the weights of
+a stylizer: a published name, a file, or ``hf:owner/name@revision``.
 
 Doerrich et al., ISBI 2026, and their ``train.py``; images are stylized in [0, 1] and clamped, where
 theirs are normalised and not clamped.
@@ -30,11 +33,12 @@ from torchvision.transforms import v2
 
 from benchmarks.protocol_data import STUDIES, Splits
 from benchmarks.record import add_device, write_record
-from styleaug import StyleBank, StyleTransfer
+from styleaug import StyleBank, StyleTransfer, Stylizer, create_stylizer
 from styleaug.tta import StyleTTA
 
 SEEDS = (265017005, 145288287, 206368124)
 PORTION = 0.33
+PUBLISHED, OURS = "one random style", "nearest styles"
 OTHERS = {
     "none": lambda: None,
     "grayscale": lambda: v2.RandomGrayscale(1.0),
@@ -100,7 +104,7 @@ def main() -> None:
     read, classes = STUDIES[options.study]
     splits = read(Path(options.root), options.size)
     runs = [run(splits, classes, seed, options) for seed in options.seeds]
-    settings = {k: v for k, v in vars(options).items() if k not in ("root", "out")}
+    settings = {k: v for k, v in vars(options).items() if k not in ("root", "out", "weights")}
     print(json.dumps(runs, indent=1))
     if options.record:
         results = {"settings": settings, "runs": runs}
@@ -116,9 +120,8 @@ def run(splits: Splits, classes: int, seed: int, options: argparse.Namespace) ->
         splits = {**splits, "train": _Changed(splits["train"], transform)}
     augment = None
     if other is None:
-        augment = StyleTransfer(
-            options.augment, styles="batch", weights=options.weights, portion=options.portion
-        )
+        painter = build(options.augment, options.weights)
+        augment = StyleTransfer(painter, styles="batch", portion=options.portion)
     module = Classifier(classes, options.epochs, augment, moments_of(splits["train"]))
     best = ModelCheckpoint(Path(options.out) / f"{options.augment}-{seed}", monitor="loss")
     kind, _, number = options.device.partition(":")
@@ -137,15 +140,32 @@ def run(splits: Splits, classes: int, seed: int, options: argparse.Namespace) ->
         torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
     )
     found = {"seed": seed, "as it is": _tested(trainer, module, loader(splits["test"]))}
+    images = [splits["train"][i][0] for i in range(min(len(splits["train"]), 512))]
     for name in options.tta:
-        images = [splits["train"][i][0] for i in range(min(len(splits["train"]), 512))]
-        count = min(options.views * 8, len(images))
-        bank = StyleBank.from_dataset(images, name, count=count, representative=True)
-        module.model = StyleTTA(
-            module.classify, name, bank, min(options.views, count), select="nearest"
-        )
-        found[name] = _tested(trainer, module, loader(splits["test"]))
+        painter = build(name, options.weights)
+        for label, tta in both_ways(module.classify, painter, images, options.views).items():
+            module.model = tta
+            found[f"{name}, {label}"] = _tested(trainer, module, loader(splits["test"]))
     return found
+
+
+def build(name: str, weights: list[str]) -> Stylizer:
+    """Return a stylizer, with the weights that ``NAME=FILE`` names for it."""
+    named = dict(text.split("=", 1) for text in weights)
+    return create_stylizer(name, weights=named.get(name))
+
+
+def both_ways(
+    model: Callable[[Tensor], Tensor], painter: Stylizer, images: list[Tensor], views: int
+) -> dict[str, StyleTTA]:
+    """Return test-time augmentation by the settings of the paper and by ours."""
+    every = StyleBank.from_dataset(images, painter)
+    count = min(views * 8, len(images))
+    bank = StyleBank.from_dataset(images, painter, count=count, representative=True)
+    return {
+        PUBLISHED: StyleTTA(model, painter, every, 1, include_identity=False, select="random"),
+        OURS: StyleTTA(model, painter, bank, min(views, count), select="nearest"),
+    }
 
 
 def moments_of(dataset: Dataset, most: int = 2000) -> tuple[Tensor, Tensor]:
@@ -183,7 +203,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("study", choices=list(STUDIES))
     parser.add_argument("--root", required=True, help="folder of the data")
     parser.add_argument("--augment", default="micro", help=f"a stylizer, or {', '.join(OTHERS)}")
-    parser.add_argument("--weights", help="of the stylizer")
+    parser.add_argument("--weights", nargs="*", default=[], metavar="NAME=FILE")
     parser.add_argument("--portion", type=float, default=PORTION)
     parser.add_argument("--tta", nargs="*", default=[], help="stylizers")
     parser.add_argument("--views", type=int, default=8)

@@ -4,10 +4,13 @@ import argparse
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from benchmarks.protocol import moments_of, run
+from benchmarks.protocol import OURS, PUBLISHED, both_ways, build, moments_of, run
 from benchmarks.protocol_data import STUDIES
+from styleaug.stylizers.vit import CONFIGS, StylizingViTNetwork
+from styleaug.weights import save_tensors
 
 
 def _picture(path, value):
@@ -53,10 +56,24 @@ def fitzpatrick17k(tmp_path):
     return tmp_path
 
 
+@pytest.fixture
+def white_cells(tmp_path):
+    lines = ["image,domain,label"]
+    labels = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")
+    for place, domain in enumerate(("jtsc", "bccd", "cellavision")):
+        for label in labels:
+            name = f"cls/{domain}/{label}/1.png"
+            _picture(tmp_path / name, 20 + 40 * place)
+            lines.append(f"{name},{domain},{label}")
+    (tmp_path / "index_cls.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
 SIZES = {
     "camelyon17": {"train": 12, "val": 4, "test": 4},
     "epithelium-stroma": {"train": 8, "val": 4, "test": 4},
     "fitzpatrick17k": {"train": 6, "val": 6, "test": 6},
+    "white-cells": {"train": 4, "val": 4, "test": 4},
 }
 
 
@@ -82,12 +99,37 @@ def test_a_study_trains_and_is_tested_with_and_without_tta(epithelium_stroma, tm
     assert mean.shape == std.shape == (3,)
     assert 0.0 < float(std.min()) < float(mean.max()) < 1.0
     options = argparse.Namespace(
-        augment="colorist", weights=None, portion=0.33, tta=["colorist"], views=2, epochs=1,
+        augment="colorist", weights=[], portion=0.33, tta=["colorist"], views=2, epochs=1,
         batch_size=4, workers=0, quiet=True, out=str(tmp_path / "runs"), device="cpu",
     )  # fmt: skip
     found = run(splits, classes, 1, options)
-    assert list(found) == ["seed", "as it is", "colorist"]
-    assert set(found["colorist"]) == {"accuracy", "balanced accuracy", "AUC"}
-    assert all(0.0 <= value <= 1.0 for value in found["colorist"].values())
+    labels = [f"colorist, {label}" for label in (PUBLISHED, OURS)]
+    assert list(found) == ["seed", "as it is", *labels]
+    for label in labels:
+        assert set(found[label]) == {"accuracy", "balanced accuracy", "AUC"}
+        assert all(0.0 <= value <= 1.0 for value in found[label].values())
     options.augment, options.tta = "TrivialAugment", []
     assert list(run(splits, classes, 1, options)) == ["seed", "as it is"]
+
+
+def test_stylizing_vit_paints_at_test_time_with_weights_that_are_named(tmp_path):
+    network = StylizingViTNetwork(CONFIGS["tiny"])
+    save_tensors(network.state_dict(), tmp_path / "vit.safetensors", {})
+    (tmp_path / "config.json").write_text('{"mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]}')
+    with pytest.raises(ValueError, match="weights must name"):
+        build("stylizing-vit-tiny", [])
+    painter = build("stylizing-vit-tiny", [f"stylizing-vit-tiny={tmp_path / 'vit.safetensors'}"])
+    images = list(torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8))
+    seen = []
+
+    def model(batch):
+        seen.append(batch)
+        return batch.flatten(1)[:, :2]
+
+    ways = both_ways(model, painter, images, 2)
+    assert len(ways[PUBLISHED].bank) == 4
+    ways[PUBLISHED](torch.stack(images[:1]))
+    ways[OURS](torch.stack(images[:1]))
+    assert [len(batch) for batch in seen] == [1, 3]  # one painted view; two, and the original
+    assert not torch.equal(seen[0][0], images[0])
+    assert sum(torch.equal(view, images[0]) for view in seen[1]) == 1
