@@ -216,6 +216,25 @@ def _compared(results: Record, columns: Iterable[str]) -> str:
     return _table(("", *(COMPARED[key] for key in used)), rows)
 
 
+def _ct(results: Record) -> str:
+    settings = results["settings"]
+    rows = [
+        (f"`{name}`", label, *(f"{value:.3f}" for value in scores.values()))
+        for name, found in results["table"].items()
+        for label, scores in found.items()
+    ]
+    text = (
+        "Body, lung and bone, segmented by a U-Net that was trained on "
+        f"{settings['source']} kernels in the window {settings['window']}; tested on the other "
+        f"scanners and kernels in that window, and in {settings['other_window']}; "
+        f"{settings['steps']} steps, "
+        f"{settings['size']} pixels, {settings['seeds']} seeds. The paper reports pixel accuracy "
+        "0.777 to 0.958 and mean IoU 0.317 to 0.698, on spines of its own hospital.\n\n"
+    )
+    head = ("training", "tested on", "pixel accuracy", "mean IoU", "accuracy at home", "at home")
+    return text + _table(head, rows)
+
+
 def _codes(results: Record) -> str:
     kinds = {k: v for k, v in results.items() if isinstance(v, dict)}
     names = list(dict.fromkeys(name for found in kinds.values() for name in found))
@@ -344,6 +363,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Record], str]]] = {
     "truth": ("Against a known answer", lambda found: _truth(found) + _presets(found)),
     "codes": ("Codes of appearances", _codes),
     "compare": ("All stylizers", _compare),
+    "ct": ("CT: tissues across scanners and windows", _ct),
     "quality": ("Style and structure", _quality),
     "stylex": ("StyleX", _stylex),
     "speed": ("Speed of colour stylizers", _speed),
