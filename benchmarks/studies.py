@@ -1,15 +1,22 @@
-"""Training studies of the papers: the extractors of contextual AdaIN, the losses of RAST.
+"""Training studies of the papers of contextual AdaIN, RAST and StyleKernel.
 
 ``python -m benchmarks.studies extractors --config study.toml -o out`` trains contextual-adain once
-per feature extractor; ``python -m benchmarks.studies rast-ablation ...`` trains rast with all
-losses and then without each of them in turn. ``study.toml`` holds the settings of `styleaug train`
+per feature extractor; ``rast-ablation`` trains rast with all losses and then without each of them
+in turn; ``style-kernel-ablation`` trains style-kernel from attention alone to all of its parts, in
+the order of its paper, and ``--beside rast=FILE`` measures other stylizers on the same
+pairs. ``study.toml`` holds the settings of `styleaug train`
 (folders, steps, size, features, options). Every variant is a run of its own in ``out``; those that
 are finished are not repeated. Pairs of ``--held-out`` are stylized in the end:
 
 * edges, ssim: of output and content;
 * color: squared distance of the colour moments to the style's, as a share of the content's;
 * restored: SSIM of the content and what is restored of it from the output;
-* drift: mean absolute change when the output is stylized again.
+* drift: mean absolute change when the output is stylized again;
+* restored, 64 px and 32 px (RAST): the same on smaller copies of both images (Table 2 of its
+  extension);
+* style (StyleKernel): distance of VGG-19 statistics to the style's, as a share of the content's;
+* lpips, and flicker: output against content, and neighbouring frames of a content that moves by two
+  pixels a frame; both with ``--alexnet FILE`` ("default" downloads it).
 """
 
 from __future__ import annotations
@@ -24,10 +31,12 @@ from torch import Tensor
 
 from benchmarks.record import add_device, write_record
 from styleaug import Stylizer, create_stylizer
-from styleaug.functional import edge_correlation, ssim
+from styleaug.functional import edge_correlation, moment_distance, ssim
 from styleaug.images import as_batch, find_images, read_image, to_content
+from styleaug.metrics import TemporalLPIPS
 from styleaug.training import TrainConfig, Trainer
 from styleaug.training.losses import color_moments_loss
+from styleaug.training.recipes.networks import style_features
 from styleaug.training.recipes.rast import RASTRecipe
 
 EXTRACTORS = {
@@ -49,21 +58,42 @@ GROUPS = {
     "low-resolution restoration": ("low_res_restoration",),
     "LPIPS": ("lpips",),
 }
+STYLE_KERNEL_STEPS: dict[str, dict[str, dict[str, object]]] = {
+    "base": {
+        "weights": {"adversarial": 0.0, "remd": 0.0},
+        "options": {"kernel": 0, "gate": "none", "groups": 1},
+    },
+    "+ adversarial": {"weights": {"adversarial": 1.0}},
+    "+ earth mover": {"weights": {"remd": 3.0}},
+    "+ kernels": {"options": {"kernel": 3}},
+    "+ gate": {"options": {"gate": "ste"}},
+    "+ shuffled groups": {"options": {"groups": 8}},
+}
+"""What each variant changes of the one before it."""
+STYLIZERS = {
+    "extractors": "contextual-adain",
+    "rast-ablation": "rast",
+    "style-kernel-ablation": "style-kernel",
+}
 SIDE = 128
+FRAMES, STEP = 5, 2
 
 
 def main() -> None:
     """Train every variant that is not there yet, and write the record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("study", choices=["extractors", "rast-ablation"])
+    parser.add_argument("study", choices=list(STYLIZERS))
     parser.add_argument("--config", required=True, help="settings of the runs, TOML")
     parser.add_argument("--held-out", required=True, help="folder with a subfolder per kind")
     parser.add_argument("--only", nargs="+", help="some of the variants")
     parser.add_argument("--lpips", type=float, default=0.0, help="weight of LPIPS in the ablation")
+    parser.add_argument("--alexnet", default="", help="weights of the AlexNet of LPIPS, a measure")
+    parser.add_argument("--beside", nargs="*", default=[], metavar="NAME=FILE")
     parser.add_argument("-o", "--output", required=True, help="folder of the runs")
     add_device(parser)
     options = parser.parse_args()
-    variants = extractor_variants() if options.study == "extractors" else losses(options.lpips)
+    variants = variants_of(options.study, options.lpips)
+    judges = Judges(options)
     pairs = [
         (content.to(options.device), style.to(options.device))
         for content, style in held_out(Path(options.held_out))
@@ -71,10 +101,32 @@ def main() -> None:
     results = {}
     for name in options.only or variants:
         path = trained(options, name, variants[name])
-        results[name] = evaluate(path, options.study, pairs)
+        stylizer = create_stylizer(STYLIZERS[options.study], weights=str(path))
+        results[name] = evaluate(stylizer.to(options.device), pairs, judges)
         print(name, json.dumps(results[name]), flush=True)
+    for text in options.beside:
+        name, _, file = text.partition("=")
+        stylizer = create_stylizer(name, weights=file or None).to(options.device)
+        results[f"beside: {name}"] = evaluate(stylizer, pairs, judges)
     results = {"config": Path(options.config).read_text(), **results}
     print(write_record(options.study, results, device=options.device))
+
+
+def variants_of(study: str, lpips: float) -> dict[str, dict[str, dict[str, object]]]:
+    """Return the settings of every run of a study."""
+    if study == "extractors":
+        return extractor_variants()
+    return losses(lpips) if study == "rast-ablation" else style_kernel_parts()
+
+
+def style_kernel_parts() -> dict[str, dict[str, dict[str, object]]]:
+    """Return the settings of runs from attention alone to all parts of StyleKernel."""
+    variants: dict[str, dict[str, dict[str, object]]] = {}
+    settings: dict[str, dict[str, object]] = {"weights": {}, "options": {}}
+    for name, changes in STYLE_KERNEL_STEPS.items():
+        settings = {key: {**settings[key], **changes.get(key, {})} for key in settings}
+        variants[name] = settings
+    return variants
 
 
 def extractor_variants() -> dict[str, dict[str, object]]:
@@ -117,11 +169,32 @@ def held_out(folder: Path, each: int = 2) -> list[tuple[Tensor, Tensor]]:
     ]
 
 
-def evaluate(path: Path, study: str, pairs: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
+class Judges:
+    """What a study measures with, besides the images themselves.
+
+    Args:
+        options: Of the command line: study, config, alexnet and device.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.study = options.study
+        self.lpips = TemporalLPIPS(weights=options.alexnet) if options.alexnet else None
+        self.features = None
+        if self.study == "style-kernel-ablation":
+            config = TrainConfig.from_file(options.config)
+            self.features = style_features(config.features).to(options.device)
+        if self.lpips is not None:
+            self.lpips = self.lpips.to(options.device)
+
+
+def evaluate(
+    stylizer: Stylizer, pairs: list[tuple[Tensor, Tensor]], judges: Judges
+) -> dict[str, float]:
     """Return the means over all pairs."""
-    name = "rast" if study == "rast-ablation" else "contextual-adain"
-    stylizer = create_stylizer(name, weights=str(path)).to(pairs[0][0].device)
-    rows = [_measure(stylizer, content, style) for content, style in pairs]
+    rows = [
+        _measure(stylizer, content, style) | _of_study(stylizer, content, style, judges)
+        for content, style in pairs
+    ]
     return {key: round(sum(row[key] for row in rows) / len(rows), 4) for key in rows[0]}
 
 
@@ -138,13 +211,45 @@ def _measure(stylizer: Stylizer, content: Tensor, style: Tensor) -> dict[str, fl
     }
 
 
+def _of_study(
+    stylizer: Stylizer, content: Tensor, style: Tensor, judges: Judges
+) -> dict[str, float]:
+    found = {}
+    code = stylizer.encode_style(style)
+    if judges.study == "rast-ablation":
+        for side in (SIDE // 2, SIDE // 4):
+            small, other = (_resized(image, side) for image in (content, style))
+            output = stylizer.stylize(small, stylizer.encode_style(other))
+            found[f"restored, {side} px"] = float(ssim(stylizer.restore(output, small), small))
+    if judges.features is not None:
+        with torch.no_grad():
+            images = torch.cat([content, stylizer.stylize(content, code), style])
+            maps = judges.features(images)
+        before, after = moment_distance([m[:2] for m in maps], [m[2:] for m in maps])
+        found["style"] = float(after / before.clamp_min(1e-3))
+    if judges.lpips is not None:
+        found["lpips"] = float(judges.lpips.measure(stylizer.stylize(content, code), content))
+        frames = stylizer.stylize(moving(content), code)
+        found["flicker"] = float(judges.lpips.measure(frames[1:], frames[:-1]).mean())
+    return found
+
+
+def moving(content: Tensor) -> Tensor:
+    """Return a clip ``(FRAMES, 3, H, W')`` of an image that moves by `STEP` pixels a frame."""
+    width = content.shape[3] - STEP * (FRAMES - 1)
+    return torch.cat([content[..., i * STEP : i * STEP + width] for i in range(FRAMES)])
+
+
+def _resized(image: Tensor, side: int) -> Tensor:
+    small = torch.nn.functional.interpolate(image, (side, side), mode="bilinear", antialias=True)
+    return small.clamp(0, 1)
+
+
 def _crop(path: Path) -> Tensor:
     content = to_content(as_batch(read_image(path).pixels)[0])
     side = min(content.shape[2:])
     square = content[..., :side, :side]
-    return torch.nn.functional.interpolate(
-        square, (SIDE, SIDE), mode="bilinear", antialias=True
-    ).clamp(0, 1)
+    return _resized(square, SIDE)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-Gate: TypeAlias = Literal["ste", "relu", "dagl"]
-GATES = ("ste", "relu", "dagl")
+Gate: TypeAlias = Literal["ste", "relu", "dagl", "none"]
+GATES = ("ste", "relu", "dagl", "none")
 
 _BLOCK = 1 << 22
 """Largest number of products of queries and keys of one image in memory, over all heads."""
@@ -37,6 +37,7 @@ def align(
     * "relu": keys count with ``max(A - t, 0)``.
     * "dagl": before the softmax, cosines count with
       ``cos * max(cos - scale * mean(cos) + offset, 0)``; those that become 0 are left out.
+    * "none": all keys count, whatever the threshold.
 
     The most similar key always counts.
 
@@ -115,6 +116,8 @@ def _gated(cosine: Tensor, scale: Tensor, offset: Tensor, temperature: float, ga
         inside = (kept > 0) | best
         return torch.softmax(temperature * cosine * kept, dim=3) * inside
     attention = torch.softmax(temperature * cosine, dim=3)
+    if gate == "none":
+        return attention
     count = cosine.shape[3]
     above = count * attention - (scale + offset)
     if gate == "relu":

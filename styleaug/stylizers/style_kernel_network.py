@@ -31,10 +31,11 @@ class StyleKernelConfig:
         backbone: "vgg16" (the paper's) or "vgg19" of torchvision.
         layer: Its last map, "relu4_1" (the paper's) or "relu3_1".
         heads: Heads of the attention.
-        kernel: Side of the predicted kernels, odd.
+        kernel: Side of the predicted kernels, odd; 0 for none: the decoder then gets the sum of the
+            normalised content features and the aligned style features.
         groups: Channel groups that are shuffled in training.
         temperature: Factor of the cosine similarities before the softmax.
-        gate: How keys are left out: "ste", "relu" or "dagl".
+        gate: How keys are left out: "ste", "relu" or "dagl"; "none" keeps all.
         renormalise: Whether the remaining attention is normalised to sum to 1.
         shuffle_at_test: Whether groups are also shuffled outside of training, in one fixed order.
         feature_scale: Divisor of the features, which should be of the order of 1: with much larger
@@ -65,8 +66,8 @@ class StyleKernelConfig:
         check_choice("backbone", self.backbone, _LAYERS)
         check_choice("layer", self.layer, _LAYERS[self.backbone])
         check_choice("gate", self.gate, GATES)
-        if self.kernel < 1 or self.kernel % 2 == 0:
-            raise ValueError(f"kernel must be odd and at least 1, got {self.kernel}.")
+        if self.kernel != 0 and (self.kernel < 0 or self.kernel % 2 == 0):
+            raise ValueError(f"kernel must be odd, or 0 for none, got {self.kernel}.")
         for name in ("heads", "groups"):
             count = getattr(self, name)
             if count < 1 or self.channels % count:
@@ -179,7 +180,8 @@ class StyleKernelNetwork(nn.Module):
         self.config = config
         self.encoder = build_encoder(config.backbone, [config.layer])
         self.alignment = StyleAlignment(config)
-        self.predictor = KernelPredictor(config.channels, config.kernel)
+        if config.kernel:
+            self.predictor = KernelPredictor(config.channels, config.kernel)
         self.decoder = _decoder(config.channels)
 
     def encode(self, image: Tensor) -> Tensor:
@@ -189,15 +191,18 @@ class StyleKernelNetwork(nn.Module):
 
     def repaint(self, features: Tensor, aligned: Tensor) -> Tensor:
         """Return images in [0, 1] from content features and aligned style features."""
-        dtype = features.dtype
-        kernels = self.predictor(aligned.to(dtype))
+        aligned = aligned.to(features.dtype)
         content = normalised(features)
         if self.training:
             content = shuffle_groups(content, self.config.groups)
         elif self.config.shuffle_at_test:
             always_the_same = torch.Generator().manual_seed(0)
             content = shuffle_groups(content, self.config.groups, always_the_same)
-        painted: Tensor = self.decoder(dynamic_convolution(content, *kernels))
+        if self.config.kernel:
+            mixed = dynamic_convolution(content, *self.predictor(aligned))
+        else:
+            mixed = content + aligned
+        painted: Tensor = self.decoder(mixed)
         return 0.5 * (painted + 1.0)
 
     def forward(self, content: Tensor, style: Tensor) -> Tensor:

@@ -104,7 +104,26 @@ def test_an_open_gate_is_plain_cosine_attention():
         assert torch.allclose(found[0, part].flatten(1).T, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("gate", GATES)
+def test_without_a_gate_the_threshold_is_not_looked_at():
+    query, keys, values = _attention()
+    settings = {"heads": 2, "temperature": 5.0}
+    plain = align(query, keys, values, _threshold(-1e-9), **settings)
+    for amount in (0.0, 1e6):
+        found = align(query, keys, values, _threshold(amount), gate="none", **settings)
+        assert torch.allclose(found, plain, atol=1e-6)
+
+
+def test_without_kernels_the_decoder_gets_the_sum():
+    config = StyleKernelConfig("vgg19", "relu3_1", kernel=0, gate="none", groups=1)
+    network = StyleKernelNetwork(config).eval()
+    assert not any(name.startswith("predictor") for name in network.state_dict())
+    features, aligned = torch.randn(2, 1, 256, 8, 8)
+    mean, std = features.mean((2, 3), keepdim=True), features.std((2, 3), keepdim=True)
+    expected = 0.5 * (network.decoder((features - mean) / std + aligned) + 1.0)
+    assert torch.allclose(network.repaint(features, aligned), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("gate", [gate for gate in GATES if gate != "none"])
 def test_gating_masks_keys_and_learns(gate):
     query, keys, values = _attention()
     kept = []

@@ -1,0 +1,55 @@
+"""The ablations of RAST and StyleKernel: what their variants are, and what is measured."""
+
+import argparse
+
+import pytest
+import torch
+
+from benchmarks import studies
+from styleaug import create_stylizer
+from styleaug.training import TrainConfig
+from styleaug.training.recipes import RECIPES
+
+
+@pytest.mark.parametrize("study", studies.STYLIZERS)
+def test_every_variant_is_a_run_that_can_be_configured(study):
+    found = studies.variants_of(study, lpips=0.0)
+    recipe = studies.STYLIZERS[study]
+    seen = set()
+    for changes in found.values():
+        config = TrainConfig(recipe, ("x",), "y", **changes)
+        RECIPES[recipe].read_options(config)
+        assert set(config.weights) <= set(RECIPES[recipe].default_weights)
+        seen.add(str((sorted(config.weights.items()), sorted(config.options.items()))))
+    assert len(seen) == len(found) > 3
+
+
+def test_style_kernel_grows_from_attention_alone_to_what_it_is():
+    found = studies.style_kernel_parts()
+    first, last = found["base"], found["+ shuffled groups"]
+    assert first["options"] == {"kernel": 0, "gate": "none", "groups": 1}
+    assert first["weights"] == {"adversarial": 0.0, "remd": 0.0}
+    assert last["options"] == {"kernel": 3, "gate": "ste", "groups": 8}  # its defaults
+    recipe = RECIPES["style-kernel"]
+    assert last["weights"] == {key: recipe.default_weights[key] for key in last["weights"]}
+    changed = [
+        sum(a[key] != b[key] for a, b in ((p[k], n[k]) for k in n) for key in b)
+        for p, n in zip(list(found.values()), list(found.values())[1:], strict=False)
+    ]
+    assert changed == [1] * 5
+
+
+def test_restoration_is_measured_on_smaller_copies_too():
+    judges = studies.Judges(argparse.Namespace(study="rast-ablation", alexnet="", device="cpu"))
+    content, style = torch.rand(2, 1, 3, studies.SIDE, studies.SIDE)
+    found = studies.evaluate(create_stylizer("mkl"), [(content, style)], judges)
+    assert found["restored, 64 px"] == pytest.approx(found["restored, 32 px"], abs=0.2)
+    assert 0.5 < found["restored, 64 px"] <= 1.0
+    assert "style" not in found
+
+
+def test_a_clip_moves_by_two_pixels():
+    content = torch.rand(1, 3, 40, 48)
+    clip = studies.moving(content)
+    assert clip.shape == (5, 3, 40, 40)
+    assert torch.equal(clip[1, ..., :-2], clip[0, ..., 2:])
