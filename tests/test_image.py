@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from styleaug.images.batch import as_batch, from_content, put_rows, take_rows, to_content
+from styleaug.images import as_volumes
+from styleaug.images.batch import (
+    Images,
+    as_batch,
+    as_images,
+    collect,
+    from_content,
+    has_eight_bits,
+    put_rows,
+    take_rows,
+    to_content,
+)
 from styleaug.images.sheet import contact_sheet
 
 TENSOR_DTYPES = [torch.uint8, torch.uint16, torch.float16, torch.bfloat16, torch.float32]
@@ -210,3 +221,96 @@ def test_a_sheet_puts_every_image_in_its_cell():
             assert len(places) == 40 * 40
             assert (places[:, 1] // width == column).all()
             assert (places[:, 0] // (sheet.height / 2) == row).all()
+
+
+def test_a_part_of_a_batch_is_a_batch_but_not_with_a_range():
+    images = as_images(torch.rand(3, 3, 40, 36))
+    assert torch.equal(images[1:].batch, images.batch[1:])
+    ranged = as_images(torch.rand(3, 3, 40, 36) * 100, value_range=(0, 100))
+    with pytest.raises(ValueError, match="images with a value range go as a whole"):
+        ranged[1:]
+
+
+def test_joined_volumes_stay_volumes():
+    volume = as_volumes(torch.rand(1, 1, 32, 40, 5))
+    joined = Images.cat([volume, volume])
+    assert (len(joined), joined.depth, joined.shape) == (2, 5, volume.shape)
+    assert torch.equal(joined.restore(joined.batch), torch.cat([volume.batch] * 2))
+
+
+def test_the_middle_of_a_volume_is_its_middle_slice():
+    stack = torch.rand(2, 1, 32, 40, 5)
+    volume = as_volumes(stack)
+    assert torch.equal(volume.middle().batch, stack[..., 2])
+    some = volume.some_slices([3, 0])
+    assert some.depth == 2
+    assert torch.equal(some.batch, torch.cat([stack[..., 3], stack[..., 0]], dim=2))
+    backwards = volume.some_slices([4, 3, 2, 1, 0])
+    assert torch.equal(backwards.middle().batch, stack[..., 2])
+    assert torch.equal(backwards.some_slices([0]).batch, stack[..., 4])
+    assert volume.some_slices(range(5)) is volume
+
+
+@pytest.mark.parametrize("shape", [(3, 40, 31), (3, 31, 40)])
+def test_both_sides_have_a_least_length(shape):
+    as_images(torch.rand(3, 32, 32)).check_sides(32, "micro")
+    with pytest.raises(ValueError, match=r"at least 32 pixels for 'micro', got shape \(3, "):
+        as_images(torch.rand(shape)).check_sides(32, "micro")
+    picture = Image.new("RGB", (40, 31))  # PIL counts width first
+    with pytest.raises(ValueError, match=r"got shape \(31, 40\)"):
+        as_images(picture).check_sides(32, "micro")
+
+
+def test_values_are_trusted_where_nobody_looks():
+    wrong = torch.full((3, 40, 36), float("nan"))
+    assert as_images(wrong, check=False).batch.isnan().all()
+    shallow = torch.full((1, 40, 36), 1000, dtype=torch.uint16)
+    as_images(shallow, check=False)  # without the warning, which would fail this test
+
+
+def test_clamping_is_for_floats():
+    levels = torch.randint(0, 256, (3, 40, 36), dtype=torch.uint8)
+    assert torch.equal(as_images(levels, out_of_range="clamp").batch[0], levels)
+    floats = torch.linspace(-0.5, 1.5, 3 * 40 * 36).view(3, 40, 36)
+    images = as_images(floats, out_of_range="clamp")
+    assert torch.equal(images.batch[0], floats.clamp(0, 1))
+    assert torch.equal(images.restore(images.batch), floats)
+
+
+@pytest.mark.parametrize(
+    ("mode", "eight"), [("RGB", True), ("P", True), ("I;16", False), ("I", False), ("F", False)]
+)
+def test_eight_bits_are_known_whatever_holds_them(mode, eight):
+    assert has_eight_bits(Image.new(mode, (40, 36))) is eight
+    if mode in ("RGB", "I;16"):
+        assert has_eight_bits(as_images(Image.new(mode, (40, 36)))) is eight
+
+
+def test_rows_in_another_order_are_taken_in_it():
+    batch = torch.rand(3, 1, 2, 2)
+    assert torch.equal(take_rows(batch, [2, 0, 1]), batch[[2, 0, 1]])
+    assert take_rows(batch, [0, 1, 2]) is batch
+
+
+def test_putting_rows_leaves_the_batch_alone():
+    batch = torch.zeros(3, 1, 2, 2)
+    out = put_rows(batch, [1], torch.ones(1, 1, 2, 2))
+    assert not batch.any()
+    assert out.flatten(1).amax(dim=1).tolist() == [0.0, 1.0, 0.0]
+
+
+def test_grey_is_the_mean_of_the_channels_and_levels_are_rounded():
+    colors = torch.tensor([0.1, 0.2, 0.9]).view(1, 3, 1, 1)
+    grey = from_content(colors.clone(), torch.zeros(1, 1, 1, 1))
+    assert grey.item() == pytest.approx(0.4)
+    levels = from_content(torch.full((1, 3, 1, 1), 0.705), torch.zeros(1, 3, 1, 1).byte())
+    assert levels.unique().tolist() == [180]  # 179.8, of which a cut would leave 179
+    deep = to_content(torch.full((1, 1, 1, 1), 65535, dtype=torch.uint16))
+    assert deep.unique().tolist() == [1.0]
+
+
+def test_parts_are_joined_in_their_order():
+    parts = list(torch.arange(10.0).view(10, 1).split([4, 3, 3]))
+    assert torch.equal(collect(iter(parts), 10), torch.arange(10.0).view(10, 1))
+    whole = torch.rand(4, 2)
+    assert collect(iter([whole]), 4) is whole

@@ -1,5 +1,7 @@
 """Sources of styles: the batch and the bank."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from styleaug import BatchStyles, StyleBank, StyleCode, StyleTransfer, create_stylizer
+from styleaug.images import as_volumes
 from styleaug.weights import load_tensors, save_tensors
 
 
@@ -163,3 +166,115 @@ def test_progress_goes_to_the_terminal_only_when_asked(photos, capsys):
     assert capsys.readouterr() == ("", "")
     StyleBank.from_images(photos, "colorist", progress=True)
     assert "encoding styles" in "".join(capsys.readouterr())
+
+
+def test_a_bank_has_a_style_and_a_name_for_each(photos):
+    code = StyleBank.from_images(photos, "colorist").code
+    with pytest.raises(ValueError, match="at least one style, got 0"):
+        StyleBank(code[:0])
+    with pytest.raises(ValueError, match="names must hold 4 names, got 3"):
+        StyleBank(code, ["a", "b", "c"])
+
+
+def test_names_go_with_their_styles(photos, tmp_path):
+    bank = StyleBank.from_images(photos, "colorist", names=list("abcd"))
+    assert bank.names == ("a", "b", "c", "d")
+    assert bank[[2, 0]].names == ("c", "a")
+    assert bank[1:3].names == ("b", "c")
+    assert StyleBank.cat([bank[:1], bank[3:]]).names == ("a", "d")
+    assert StyleBank.cat([bank[:1], bank[3:]], ["x", "y"]).names == ("x", "y")
+    bank.save(tmp_path / "bank.safetensors")
+    assert StyleBank.load(tmp_path / "bank.safetensors").names == bank.names
+
+
+def test_every_style_is_drawn_equally_often(photos):
+    bank = StyleBank.from_images(photos, "colorist")
+    uniforms = torch.arange(400, dtype=torch.float64) / 400
+    drawn = bank.draw(uniforms, torch.ones(400, dtype=torch.bool))
+    assert [drawn.count(style) for style in range(4)] == [100] * 4
+
+
+def test_codes_are_of_the_bank_and_for_its_stylizer(photos):
+    bank = StyleBank.from_images(photos, "colorist")
+    colorist = create_stylizer("colorist")
+    picked = bank.codes([3, 1], photos, colorist)
+    assert torch.equal(picked.maps["mean"], bank.code.maps["mean"][[3, 1]])
+    for wrong in (4, -1):
+        with pytest.raises(ValueError, match=rf"style ids must be in 0 \.\.\. 3, got {wrong}"):
+            bank.codes([0, wrong], photos, colorist)
+    with pytest.raises(ValueError, match=r"encoded by 'mkl.*got one of 'colorist"):
+        bank.codes([0], photos, create_stylizer("mkl"))
+
+
+def test_a_pickled_bank_carries_its_codes_once(photos):
+    bank = StyleBank.from_images(photos, "colorist")
+    before = len(pickle.dumps(bank))
+    bank.codes([0], photos, create_stylizer("colorist"))
+    assert len(pickle.dumps(bank)) == before
+    assert pickle.loads(pickle.dumps(bank)).fingerprint(1) == bank.fingerprint(1)
+    assert len(bank.fingerprint(1)) == len("bank:") + 16  # short, but no chance of a second one
+
+
+def test_what_a_code_keeps_is_said_to_the_stylizer(photos):
+    with pytest.raises(ValueError, match="keep='kv' must be given to create_stylizer"):
+        StyleBank.from_images(photos, create_stylizer("colorist"), keep="kv")
+    with pytest.raises(ValueError, match=r"'colorist' takes .*, got \['keep'\]"):
+        StyleBank.from_images(photos, "colorist", keep="kv")
+    with pytest.raises(ValueError, match=r"'colorist' takes .*, got \['keep'\]"):
+        StyleBank.from_dataset(list(photos), "colorist", keep="kv")
+
+
+def test_a_range_is_for_images_of_more_than_eight_bits(photos):
+    levels = (photos * 255).round().byte()
+    deep = (levels.to(torch.int32) * 16).to(torch.uint16)
+    plain = StyleBank.from_images(levels, "colorist")
+    ranged = StyleBank.from_images(levels, "colorist", value_range=(0, 4080))
+    assert ranged.fingerprint(1) == plain.fingerprint(1)
+    deep = StyleBank.from_images(deep, "colorist", value_range=(0, 4080))
+    torch.testing.assert_close(deep.code.maps["mean"], plain.code.maps["mean"])
+
+
+def test_datasets_can_be_described_otherwise(photos):
+    bank = StyleBank.from_dataset(list(photos), "colorist", describe=lambda x: x.mean((2, 3)))
+    torch.testing.assert_close(bank.statistics, photos.mean((2, 3)))
+
+
+def test_a_volume_is_described_by_slices_all_over_it():
+    ramp = torch.linspace(0, 1, 20).expand(1, 1, 32, 32, 20)
+    bank = StyleBank.from_images([as_volumes(ramp)], "colorist", describe=lambda x: x.mean((2, 3)))
+    torch.testing.assert_close(bank.statistics, torch.full((1, 3), 0.5), atol=0.03, rtol=0)
+
+
+def test_thin_volumes_are_refused_in_their_own_shape():
+    thin = as_volumes(torch.rand(1, 1, 8, 40, 6))
+    with pytest.raises(ValueError, match=r"for 'micro', got shape \(1, 1, 8, 40, 6\)"):
+        StyleBank.from_images([thin], "micro")
+
+
+def test_a_long_domain_goes_on_in_the_next_line_of_the_sheet(tmp_path):
+    images = [torch.full((3, 32, 32), level / 20) for level in range(20)]
+    labels = ["long"] * 17 + ["short"] * 3
+    path = tmp_path / "new" / "sheet.png"
+    StyleBank.from_dataset(images, "colorist", domains=labels, sheet=path)
+    with Image.open(path) as sheet:
+        assert sheet.height == 24 + 4 * 184  # 8, 8 and 1 of one domain, 3 of the other
+        seen = [
+            [sheet.getpixel((86 + 166 * column, 104 + 184 * row))[0] for column in range(8)]
+            for row in range(4)
+        ]
+    grey = [round(255 * level / 20) for level in range(20)]
+    white = [255] * 8
+    assert seen == [grey[:8], grey[8:16], [grey[16], *white[1:]], [*grey[17:], *white[3:]]]
+
+
+def test_slices_of_files_are_drawn_by_the_seed(tmp_path):
+    volume = as_volumes(torch.rand(1, 1, 32, 32, 30))
+    colorist = create_stylizer("colorist")
+    drawn = [
+        StyleBank.from_volume(volume, colorist, tmp_path / "a.nii", slices=4, seed=seed).names
+        for seed in (0, 0, 1)
+    ]
+    assert drawn[0] == drawn[1] != drawn[2]
+    whole = StyleBank.from_volume(volume, colorist, tmp_path / "a.nii")
+    assert len(whole) == 1
+    assert len(StyleBank.from_volume(volume, create_stylizer("micro"), tmp_path / "a.nii")) == 8

@@ -118,3 +118,13 @@ def test_on_cuda_batches_are_those_of_the_transform(photos):
     found = [images.cpu() for images, _ in StyleLoader(batches, make(), "cuda")]
     expected = list(map(make(), [images for images, _ in batches]))
     assert torch.allclose(torch.stack(found), torch.stack(expected), atol=1e-3)
+
+
+def test_a_loader_is_asked_what_the_wrapped_one_is_asked(transform):
+    data = [(torch.rand(3, 40, 44), index) for index in range(5)]
+    wrapped = DataLoader(data, batch_size=2)
+    loader = StyleLoader(wrapped, transform, "cpu")
+    assert len(loader) == len(wrapped) == 3
+    assert loader.dataset is data
+    assert loader.batch_size == 2
+    assert loader.sampler is wrapped.sampler

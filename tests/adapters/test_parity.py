@@ -13,6 +13,7 @@ import torch
 
 import styleaug
 from styleaug import StyleBank, StyleTransfer
+from styleaug.adapters._host import missing_host
 from styleaug.adapters._seeding import check_worker
 from styleaug.adapters.albumentations import StyleTransfer as AlbumentationsStyle
 from styleaug.adapters.monai import RandStyleTransfer
@@ -63,3 +64,11 @@ def test_a_missing_host_says_what_to_install(tmp_path, host):
         env={**os.environ, "PYTHONPATH": f"{tmp_path}:{root}"},
     )
     assert f"pip install 'styleaug[{host}]'" in done.stderr
+
+
+def test_a_torchvision_of_another_build_is_told_apart_from_none():
+    error = RuntimeError("operator torchvision::nms does not exist")
+    words = str(missing_host("torchvision", error))
+    assert "torchvision::nms does not exist" in words
+    assert "pip install --force-reinstall torch torchvision" in words
+    assert "styleaug[torchvision]" not in words
