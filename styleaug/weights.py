@@ -1,4 +1,4 @@
-"""Weights as data with provenance: records, where their files are, and the Hub."""
+"""Weights and their provenance: records, files, and downloads from the Hub."""
 
 from __future__ import annotations
 
@@ -59,17 +59,16 @@ EXTRA = "styleaug_weights"
 
 @dataclass(frozen=True)
 class Weights:
-    """Where one file of weights comes from and what it is good for.
+    """The record of one file of weights: its origin and purpose.
 
     Attributes:
-        name: What ``weights=`` calls it.
+        name: Its name for ``weights=``.
         file: File name, in the repository or in the package.
         licence: Licence of the weights.
-        data: What they were trained on.
+        data: Their training data.
         repository: ``owner/name`` on the Hugging Face Hub; None for files that are installed.
         revision: Commit of the repository, or None for its main branch.
-        url: Where a person can download the file; filled in for files on the Hub, None for
-            files that are installed.
+        url: Address for a manual download; set for files on the Hub, None for installed files.
         sha256: Digest of the file, checked before anything is loaded; None if not published.
         size: Bytes of the file, or None if not published.
         mean: Channel means that the images were normalised with, or None if not published.
@@ -104,7 +103,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class LocatedWeights:
-    """A file of weights on this machine, and what is known about it.
+    """A file of weights on this machine, and its record.
 
     Attributes:
         path: The file.
@@ -131,7 +130,7 @@ _ADDRESSES = ("https://", "file://")
 def locate_weights(
     weights: str | Path, records: Sequence[Weights], aliases: Mapping[str, str] | None = None
 ) -> LocatedWeights:
-    """Find the file that ``weights=`` stands for, downloading it once if need be.
+    """Return the file that ``weights=`` refers to, downloading it once if necessary.
 
     Args:
         weights: The name of a record, a file, ``"hf:owner/name@revision"``, or an ``https://`` or
@@ -141,7 +140,7 @@ def locate_weights(
 
     Raises:
         FileNotFoundError: If the file is not there and cannot be downloaded.
-        ValueError: If the text is none of the three, or the file is not the published one.
+        ValueError: If the text is none of these, or the file is not the published one.
     """
     text = str(weights)
     if text.startswith("hf:"):
@@ -164,7 +163,7 @@ def locate_weights(
 
 
 def parse_hub_reference(text: str, file: str = "model.safetensors") -> Weights:
-    """Return the record that ``hf:owner/name@revision`` stands for.
+    """Return the record of ``hf:owner/name@revision``.
 
     Raises:
         ValueError: If the text does not have that form.

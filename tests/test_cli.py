@@ -298,6 +298,19 @@ def test_the_demo_runs_as_a_program(tmp_path):
     assert len(list((tmp_path / "demo").glob("*/*.*"))) == 4 * len(sample_images())
 
 
+def test_the_demo_paints_every_sample_in_four_styles(tmp_path, capsys):
+    target = tmp_path / "demo"
+    for _ in range(2):  # a second demo replaces the first
+        assert main(["demo", "--stylizer", "colorist", "-o", str(target)]) == 0
+    names = {path.name for path in sample_images()}
+    styles = [path for path in target.iterdir() if path.is_dir()]
+    assert len(styles) == 4
+    assert all({path.name for path in style.iterdir()} == names for style in styles)
+    assert f"across: {target / 'grid.png'}" in capsys.readouterr().err.replace("\n", "")
+    with Image.open(target / "grid.png") as sheet:
+        assert sheet.width > 5 * 100
+
+
 def test_samples_are_small_and_make_a_bank():
     paths = sample_images()
     assert sum(path.stat().st_size for path in paths) < 1.5e6

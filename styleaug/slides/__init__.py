@@ -1,4 +1,4 @@
-"""Whole slides: read, painted and written tile by tile, and as data sets of tissue tiles.
+"""Whole slides: reading, stylizing and writing tile by tile, and data sets of tissue tiles.
 
 Needs ``pip install 'styleaug[slide]'``.
 """

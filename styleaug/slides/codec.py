@@ -1,4 +1,4 @@
-"""Tiles as they are compressed within a TIFF file."""
+"""Compressed tiles of TIFF files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ QUALITY = 90
 
 
 def encode_tile(pixels: np.ndarray, tile: int, compression: str, quality: int = QUALITY) -> bytes:
-    """Return uint8 ``(H, W, 3)`` compressed; the outermost pixels fill it up to a square.
+    """Compress uint8 ``(H, W, 3)``; the outermost pixels are repeated to fill a square tile.
 
     Example:
         >>> pixels = np.full((20, 32, 3), 7, np.uint8)
@@ -48,14 +48,14 @@ def decode_tile(data: bytes, tile: int, compression: str) -> np.ndarray:
 
 
 def page_options(compression: str) -> dict[str, Any]:
-    """Return how a page of such tiles is declared to tifffile."""
+    """Return the arguments of tifffile for a page of such tiles."""
     if compression == "jpeg":
         return {"compression": "jpeg", "photometric": "ycbcr", "subsampling": (1, 1)}
     return {"compression": "zlib", "photometric": "rgb", "predictor": 2}
 
 
 def check_codec(compression: str) -> None:
-    """Raise ``ImportError`` where what compresses is not installed."""
+    """Raise ``ImportError`` if the library for this compression is not installed."""
     if compression == "jpeg":
         _imagecodecs()
 

@@ -1,4 +1,4 @@
-"""A slide streamed to a pyramid of another style."""
+"""Stylize a slide as a stream, and write it as a pyramid."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ SUFFIXES = (".ome.tiff", ".ome.tif", ".tiff", ".tif")
 
 @dataclass
 class SlidePainting:
-    """What was written.
+    """The record of a written pyramid.
 
     Attributes:
         path: The pyramid.
         sizes: Width and height of its levels.
-        broken: Regions of the slide that could not be read, and are white.
+        broken: Regions of the slide that could not be read; they are white.
     """
 
     path: Path
@@ -60,27 +60,27 @@ def stylize_slide(
 ) -> SlidePainting:
     """Paint a slide tile by tile and write a tiled, compressed pyramid.
 
-    The memory does not grow with the slide. Finished tiles wait in a folder beside the output,
-    ``OUTPUT.tiles``; after a stop, the same call goes on, and the file has the same bytes.
+    Memory does not grow with the slide. Finished tiles are kept in a folder beside the output,
+    ``OUTPUT.tiles``; after an interruption the same call continues and writes the same bytes.
 
     Args:
-        slide: The level that is painted.
+        slide: The level to paint.
         output: A ``.tif``, ``.tiff`` or ``.ome.tiff`` file.
-        style: What paints the tiles.
+        style: The style that paints the tiles.
         tile: Side of the tiles in pixels, a multiple of 16.
-        compression: "jpeg", or "deflate", which loses nothing.
+        compression: "jpeg", or "deflate", which is lossless.
         quality: Quality of JPEG, 1 to 100.
         workers: Threads that read, paint and compress tiles.
-        overwrite: Replace an output, and begin again where other settings were given.
-        advance: Called with how many tiles of all levels are done, and how many there are.
+        overwrite: Replace an existing output, and start again if the settings have changed.
+        advance: Called with the numbers of finished tiles and of all tiles, over all levels.
 
     Returns:
-        The record of what was written. Parts that cannot be read are white and named there.
+        The record of the pyramid, which lists unreadable regions; these are white.
 
     Raises:
         FileExistsError: If the output exists, or tiles of other settings do.
-        ImportError: If what compresses is not installed.
-        OSError: If the disk is full; finished tiles stay.
+        ImportError: If the library for the compression is not installed.
+        OSError: If the disk is full; finished tiles are kept.
         ValueError: If an argument does not fit.
 
     Example:
@@ -117,7 +117,7 @@ class _Pyramid:
         return sizes
 
     def paint(self, workers: int, advance: Callable[[int, int], object]) -> set[Region]:
-        """Make the tiles that are not there yet, level by level; returns the broken regions."""
+        """Make all missing tiles, level by level; returns the unreadable regions."""
         levels = [grid(size, self.tile) for size in self.sizes]
         total, done = sum(map(len, levels)), 0
         broken: set[Region] = set()

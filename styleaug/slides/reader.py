@@ -1,4 +1,4 @@
-"""Slides as they lie on disk: one level, read region by region."""
+"""Readers of slides: one level, region by region."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Region = tuple[int, int, int, int]
 
 WHITE = 255
 _WHOLE = 2**26
-"""Most pixels of a strip of an image that has no tiles."""
+"""Largest number of pixels of a strip, for images without tiles."""
 
 
 class Slide:
-    """One level of a slide; safe to use from several threads, and to pickle.
+    """One level of a slide; it can be used from several threads and pickled.
 
     Args:
         path: The file.
@@ -29,9 +29,9 @@ class Slide:
 
     Attributes:
         size: Width and height in pixels.
-        pixel_size: Micrometres per pixel, across and down; None where the file does not say.
+        pixel_size: Micrometres per pixel, horizontally and vertically; None if unknown.
         icc: Colour profile, or None.
-        levels: How many levels the file has.
+        levels: Number of levels of the file.
     """
 
     size: tuple[int, int]
@@ -43,13 +43,13 @@ class Slide:
         self.path, self.level = Path(path), level
 
     def read(self, region: Region) -> tuple[np.ndarray, list[Region]]:
-        """Return the pixels of a region within the level, and the parts that are broken.
+        """Return the pixels of a region of the level, and its unreadable parts.
 
         Args:
             region: Left, top, width and height.
 
         Returns:
-            uint8 ``(H, W, 3)``, broken parts white; and the regions of those, empty if all is well.
+            uint8 ``(H, W, 3)`` with unreadable parts in white, and the list of their regions.
         """
         raise NotImplementedError
 
@@ -72,7 +72,7 @@ class Slide:
 
 
 class TiffSlide(Slide):
-    """A TIFF file in tiles: SVS, OME-TIFF, pyramids in pages or sub-images."""
+    """A tiled TIFF file: SVS, OME-TIFF, pyramids as pages or sub-images."""
 
     def __init__(self, path: str | Path, level: int = 0) -> None:
         super().__init__(path, level)
@@ -139,7 +139,7 @@ class TiffSlide(Slide):
             yield row * across + column, (column * w, row * h, w, h)
 
     def _segment(self, index: int) -> np.ndarray | None:
-        """Return the pixels of a tile, or None where the file leaves it out."""
+        """Return the pixels of a tile, or None if the file does not store it."""
         page = self._page
         count = page.databytecounts[index]
         if count == 0:
@@ -157,7 +157,7 @@ class TiffSlide(Slide):
 
 
 class OpenSlideSlide(Slide):
-    """A slide in a format of a vendor, such as MRXS, NDPI or DICOM, read by OpenSlide."""
+    """A slide in a vendor format, such as MRXS, NDPI or DICOM, read by OpenSlide."""
 
     def __init__(self, path: str | Path, level: int = 0) -> None:
         super().__init__(path, level)
@@ -199,13 +199,13 @@ def open_slide(path: str | Path, level: int = 0) -> Slide:
     """Open one level of a slide.
 
     Args:
-        path: A tiled TIFF file (SVS, OME-TIFF), read by tifffile, or what OpenSlide reads.
+        path: A tiled TIFF file (SVS, OME-TIFF), read by tifffile, or a format of OpenSlide.
         level: 0 is the finest.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ImportError: If what reads it is not installed.
-        ValueError: If it is no slide, or has no such level.
+        ImportError: If the library that reads it is not installed.
+        ValueError: If it is not a slide, or has no such level.
 
     Example:
         >>> open_slide("missing.svs")
@@ -234,7 +234,7 @@ def open_slide(path: str | Path, level: int = 0) -> Slide:
 
 
 def _pixel_size(page: Any) -> tuple[float, float] | None:
-    """Return micrometres per pixel, as OME-XML, Aperio's text or the tags of the finest say."""
+    """Return micrometres per pixel from OME-XML, Aperio's text or the tags of the finest level."""
     text = page.description or ""
     found = [re.search(rf'PhysicalSize{axis}="([\d.eE+-]+)"', text) for axis in "XY"]
     unit = re.search(r'PhysicalSizeXUnit="([^"]+)"', text)

@@ -1,4 +1,4 @@
-"""The compressed tiles of a pyramid that is being made, one file each, so that it can go on."""
+"""The compressed tiles of an unfinished pyramid, one file each, so that work can resume."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Spool:
     """A folder beside the output that holds its tiles until it is written.
 
     Args:
-        output: The file that is being made.
-        settings: What the tiles depend on.
-        restart: Throw away what an earlier run with other settings left.
+        output: The file to be written.
+        settings: All settings that the tiles depend on.
+        restart: Delete tiles of an earlier run with other settings.
 
     Raises:
         FileExistsError: If an earlier run had other settings.
@@ -49,7 +49,7 @@ class Spool:
         return self._path(level, index).exists()
 
     def write(self, level: int, index: int, data: bytes, *, broken: bool) -> None:
-        """Keep a tile; a broken one is tried again by the next run."""
+        """Save a tile; the next run tries broken ones again."""
         path = self._path(level, index, broken=broken)
         with replacing(path) as temporary:
             temporary.write_bytes(data)

@@ -18,25 +18,25 @@ from styleaug.slides.tissue import grid, tissue_shares
 
 
 class SlideTiles(Dataset[Tensor]):
-    """The tiles of a slide that hold tissue, painted by the slide's own code.
+    """The tiles of a slide that contain tissue, stylized by one code of the whole slide.
 
     A map-style data set that loader workers can pickle: for features before multiple-instance
     learning, or for training on tiles.
 
     Args:
         path: The slide.
-        style: What paints the tiles; None leaves them as they are.
+        style: The style that paints the tiles; None leaves them unchanged.
         level: 0 is the finest.
         tile: Side of the tiles in pixels.
-        tissue: Least share of a tile that is tissue, in [0, 1].
-        transform: Applied to every tile, uint8 ``(3, H, W)``, after that.
+        tissue: Smallest share of tissue in a tile, in [0, 1].
+        transform: Function applied to every stylized tile, uint8 ``(3, H, W)``.
 
     Attributes:
         regions: Left, top, width and height of every tile on its level; whole tiles only.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If an argument does not fit, or no tile holds so much tissue.
+        ValueError: If an argument does not fit, or no tile has enough tissue.
 
     Example:
         >>> from torch.utils.data import DataLoader
@@ -73,10 +73,10 @@ class SlideTiles(Dataset[Tensor]):
         return len(self.regions)
 
     def __getitem__(self, index: int) -> Any:
-        """Return a tile, uint8 ``(3, tile, tile)``, or what the transform makes of it.
+        """Return a tile, uint8 ``(3, tile, tile)``, or the result of the transform.
 
         Raises:
-            IndexError: If there are not so many.
+            IndexError: If there is no tile of this number.
             OSError: If the tile is broken.
         """
         x, y, width, height = self.regions[index]
