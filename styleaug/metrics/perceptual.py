@@ -194,7 +194,8 @@ class StyleDistance(PairMetric):
     """Mean distance of the embeddings of stylized images and their styles. Sizes may differ.
 
     Args:
-        metric: `styleaug.stylex.StyleX`, or anything with its ``distance``.
+        metric: `styleaug.stylex.StyleX` for X-rays, the stylizer "appearance" for any kind of
+            image, or anything else with their ``distance``.
 
     Source:
         Eckert et al., "StyleX", arXiv 2405.14718: one minus their similarity.
@@ -223,7 +224,7 @@ class StyleDistance(PairMetric):
 
 
 class Distance(Protocol):
-    """What `StyleDistance` needs of `StyleX`."""
+    """What `StyleDistance` needs."""
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
         """Return the distance of every pair, ``(B,)``."""

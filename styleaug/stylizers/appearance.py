@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from styleaug.stylizers.appearance_network import AppearanceNetwork
+from styleaug.stylizers.appearance_code import APPEARANCE
+from styleaug.stylizers.appearance_network import AppearanceNetwork, colorless, paint
 from styleaug.stylizers.base import Maps, Precision
 from styleaug.stylizers.content_code import ContentCoded
 from styleaug.stylizers.detail import REACH
-from styleaug.stylizers.grey import is_grey, without_hue
+from styleaug.stylizers.grey import is_grey
 from styleaug.weights import Weights, load_published
 
 PACKAGED = (
@@ -22,8 +23,8 @@ PACKAGED = (
         "appearance.safetensors",
         "CC BY 4.0",
         "stained tissue, blood smears, skin, fundus, chest X-rays, CT, fluorescence, photographs",
-        sha256="f53aa00a4ba62c71dd21a72b171c78b750f382ff72f2f1007da78f82026968ef",
-        size=766006,
+        sha256="e0c33cba4cc78e8f828ffc5bc29d2a4dd7330535cf898b9dbd2a7724792c8b96",
+        size=1465286,
     ),
 )
 """The weights that ship with the package; their card lies beside them in ``data``."""
@@ -35,7 +36,7 @@ class AppearanceTransfer(ContentCoded):
     The style is a code of how a picture was made: stain, light, sensor, tone, sharpness. What the
     picture shows, and how much of it, is left out, as far as the network has learned that: a tile
     that is half glass and one that is full of nuclei have nearly one code if one scanner made
-    both, and glass stays glass. A bank holds 97 numbers per style and no image; their distances
+    both, and glass stays glass. A bank holds 161 numbers per style and no image; their distances
     are distances of appearance, see `describe`.
 
     Equal colours in equal surroundings come out equal wherever they are, so there are no tiles, no
@@ -96,15 +97,35 @@ class AppearanceTransfer(ContentCoded):
             torch.Size([2, 96])
         """
         code: Tensor = self.network.encoder(images.float())
-        return code
+        return code[:, :APPEARANCE]
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return how differently pictures were made, whatever they show.
+
+        Give the stylizer to `styleaug.metrics.StyleDistance` to accumulate it over batches.
+
+        Args:
+            a: float ``(B, 3, H, W)`` in [0, 1].
+            b: float ``(B, 3, H, W)`` in [0, 1]; sizes may differ.
+
+        Returns:
+            ``(B,)``: the Euclidean distance of what `describe` returns, 0 to 2 * sqrt(96).
+
+        Example:
+            >>> image = torch.rand(1, 3, 64, 64)
+            >>> AppearanceTransfer().distance(image, image).item()
+            0.0
+        """
+        apart: Tensor = (self.describe(a) - self.describe(b)).norm(dim=1)
+        return apart
 
     def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
         return {"appearance": self.network.encoder(style), "grey": is_grey(style).float()}
 
     def _mapped(self, content: Tensor, own: Maps, maps: Maps, alpha: Tensor) -> Tensor:
-        stylized = self.network.painted(content, own["appearance"], maps["appearance"])
-        stylized = without_hue(stylized, (maps["grey"] > 0.999) & (own["grey"] > 0.999))
-        return content.lerp(stylized, alpha.view(-1, 1, 1, 1))
+        gains, *colors = self.network.mapping(own["appearance"], maps["appearance"])
+        grey = (maps["grey"] > 0.999) & (own["grey"] > 0.999)
+        return paint(content, gains, *colorless(colors, grey), alpha)
 
     def _numeric_context(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
         return torch.autocast(device.type, enabled=False)

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-CODE = 96
+APPEARANCE = 96
+"""The first numbers of a code: how a picture was made, as a whole."""
+
+CLASSES = 16
+"""Kinds of pixels (glass, nuclei, ...), each found in every picture; their colours follow."""
+
+CODE = APPEARANCE + 4 * CLASSES
 """Numbers of a code."""
 
 _THUMBNAIL = 48
-_GRID = 36
+_GRID = 24
 _DISTANCES = (1, 2, 4)
 _QUANTILES = (0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
 
 
 class AppearanceEncoder(nn.Module):
-    """Images of any size to codes ``(B, 96)`` of unit root mean square.
+    """Images of any size to codes ``(B, 160)``.
 
-    Three looks at the image: a thumbnail, for what is where; 36 x 36 pixels on a grid with the
+    The first 96 numbers, of unit root mean square, say how a picture was made as a whole. The
+    others are the colours of 16 classes of pixels and how surely each was found, see `ClassFinder`.
+
+    Three looks at the image: a thumbnail, for what is where; 24 x 24 pixels on a grid with the
     differences from their neighbours 1, 2 and 4 pixels away at full resolution, for colours and
     sharpness; and quantiles and moments of those pixels. The first two are pooled by attention
     into a few classes (glass, nuclei, ...), whose values do not depend on how much there is of
@@ -31,7 +41,7 @@ class AppearanceEncoder(nn.Module):
 
     Example:
         >>> AppearanceEncoder()(torch.rand(2, 3, 50, 300)).shape
-        torch.Size([2, 96])
+        torch.Size([2, 160])
     """
 
     def __init__(self) -> None:
@@ -46,12 +56,21 @@ class AppearanceEncoder(nn.Module):
         self.pixels = ClassPooling(32, classes=8, values=32)
         self.classes = nn.Linear(32, 8)
         numbers = 4 * 48 + 8 * 32 + 2 * 8 * 9 + 3 * len(_QUANTILES) + 9 + 6
-        self.out = nn.Sequential(nn.Linear(numbers, 192), nn.ReLU(), nn.Linear(192, CODE))
+        self.out = nn.Sequential(nn.Linear(numbers, 192), nn.ReLU(), nn.Linear(192, APPEARANCE))
+        self.finder = ClassFinder()
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the codes of images ``(B, 3, H, W)`` in [0, 1], sides >= 9."""
-        looks = torch.cat([self._thumbnail(images), self._pixels(images)], dim=1)
-        return F.layer_norm(self.out(looks), (CODE,))
+        return self.read(images)[0]
+
+    def read(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return codes, and ``(B, 16, N)`` how much each sampled pixel counts in each class."""
+        colors, details = sample_pixels(images)
+        known = torch.cat([colors - 0.5, _density(colors), _compressed(details)], dim=1)
+        looks = torch.cat([self._thumbnail(images), self._pixels(colors, details, known)], dim=1)
+        appearance = F.layer_norm(self.out(looks), (APPEARANCE,))
+        classes, share = self.finder(appearance, colors, known)
+        return torch.cat([appearance, classes], dim=1), share
 
     def _thumbnail(self, images: Tensor) -> Tensor:
         small = _thumbnail(images)
@@ -61,9 +80,7 @@ class AppearanceEncoder(nn.Module):
         pooled: Tensor = self.places(maps.flatten(2).transpose(1, 2))
         return pooled.flatten(1)
 
-    def _pixels(self, images: Tensor) -> Tensor:
-        colors, details = sample_pixels(images)
-        known = torch.cat([colors - 0.5, _density(colors), _compressed(details)], dim=1)
+    def _pixels(self, colors: Tensor, details: Tensor, known: Tensor) -> Tensor:
         rows = known.transpose(1, 2)
         hidden = self.pixel(rows)
         share = self.classes(hidden).transpose(1, 2).softmax(dim=2)
@@ -85,6 +102,57 @@ class AppearanceEncoder(nn.Module):
             ],
             dim=1,
         )
+
+
+class ClassFinder(nn.Module):
+    """The colours of 16 classes of pixels, which correspond in pictures that were made otherwise.
+
+    What a class looks for depends on the picture's own appearance, so that one class is, say, the
+    nuclei of a pale slide and those of a dark one.
+
+    Example:
+        >>> finder, colors = ClassFinder(), torch.rand(2, 3, 50)
+        >>> classes, share = finder(torch.rand(2, 96), colors, torch.rand(2, 9, 50))
+        >>> classes.shape, share.shape
+        (torch.Size([2, 64]), torch.Size([2, 16, 50]))
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pixel = nn.Sequential(nn.Linear(12, 48), nn.ReLU(), nn.Linear(48, 32), nn.ReLU())
+        self.query = nn.Linear(APPEARANCE, CLASSES * 32)
+        self.found = nn.Linear(APPEARANCE + CLASSES, CLASSES)
+        nn.init.normal_(self.query.bias, std=1.0)
+        nn.init.zeros_(self.found.weight)
+        nn.init.constant_(self.found.bias, 1.0)
+
+    def forward(self, appearance: Tensor, colors: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``(B, 64)`` colours and confidences of classes, and the pixels' shares.
+
+        Args:
+            appearance: ``(B, 96)``.
+            colors: ``(B, 3, N)``.
+            known: ``(B, 9, N)`` of the same pixels.
+        """
+        spread, centre = torch.var_mean(colors, dim=2, keepdim=True, correction=0)
+        relative = (colors - centre) / (spread + 1e-3).sqrt()
+        hidden = self.pixel(torch.cat([known, relative], dim=1).transpose(1, 2))
+        score = self.query(appearance).view(-1, CLASSES, 32) @ hidden.transpose(1, 2)
+        share = score.softmax(dim=2)
+        strength = score.logsumexp(dim=2) - math.log(score.shape[2])
+        found = self.found(torch.cat([appearance, 0.1 * strength], dim=1)).sigmoid()
+        means = (share @ colors.transpose(1, 2) - 0.5).flatten(1)
+        return torch.cat([means, found], dim=1), share
+
+
+def class_colors(code: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what codes ``(B, 160)`` say of the classes: colours from 0.5, and confidences.
+
+    Returns:
+        ``(B, 16, 3)`` and ``(B, 16)``.
+    """
+    colors, found = code[:, APPEARANCE:].split((3 * CLASSES, CLASSES), dim=1)
+    return colors.view(-1, CLASSES, 3), found
 
 
 class ClassPooling(nn.Module):

@@ -17,13 +17,15 @@ REACH = sum(STEPS)
 
 
 def amplify_detail(image: Tensor, gains: Tensor) -> Tensor:
-    """Multiply each band of detail by a gain; coarser structures are unchanged.
+    """Multiply each band of the grey's detail by a gain; coarser structures are unchanged.
 
-    The bands are differences of binomial filters ``[1, 2, 1] / 4`` with taps 1, 2 and 4 pixels
-    apart. With gains of 1 the result is the image, up to rounding.
+    The bands are those of the mean of the channels, and all channels change by the same amount:
+    sharpness is of light more than of hue, and that costs a third. Bands are differences of
+    binomial filters ``[1, 2, 1] / 4`` with taps 1, 2 and 4 pixels apart. With gains of 1 the result
+    is the image, up to rounding.
 
     Args:
-        image: ``(B, C, H + 2 * REACH, W + 2 * REACH)``: the image with a border of `REACH`.
+        image: ``(B, C, H, W)``.
         gains: ``(B, 3)``, the finest band first.
 
     Returns:
@@ -34,22 +36,32 @@ def amplify_detail(image: Tensor, gains: Tensor) -> Tensor:
 
     Example:
         >>> image = torch.rand(1, 3, 40, 40)
-        >>> same = amplify_detail(bordered(image), torch.ones(1, 3))
+        >>> same = amplify_detail(image, torch.ones(1, 3))
         >>> torch.allclose(same, image, atol=1e-6)
         True
     """
+    return image + detail_change(bordered_grey(image), gains)
+
+
+def detail_change(grey: Tensor, gains: Tensor) -> Tensor:
+    """Return what gains of detail add to every channel, ``(B, 1, H, W)``.
+
+    Args:
+        grey: ``(B, 1, H + 2 * REACH, W + 2 * REACH)``: the mean of the channels, with a border.
+        gains: ``(B, 3)``, the finest band first.
+    """
     first, *rest = _weights(gains)
-    out = _inner(image, REACH) * first
-    smoother, margin = image, REACH
+    change = _inner(grey, REACH) * (first - 1.0)
+    smoother, margin = grey, REACH
     for step, weight in zip(STEPS, rest, strict=True):
         smoother, margin = _smooth(_smooth(smoother, step, 2), step, 3), margin - step
-        out = out.addcmul_(_inner(smoother, margin), weight)
-    return out
+        change = change.addcmul_(_inner(smoother, margin), weight)
+    return change
 
 
-def bordered(image: Tensor) -> Tensor:
-    """Return images with a border of `REACH` pixels that repeats the outermost ones."""
-    return F.pad(image, (REACH,) * 4, mode="replicate")
+def bordered_grey(image: Tensor) -> Tensor:
+    """Return the mean of the channels, with a border of `REACH` pixels that repeats the rim."""
+    return F.pad(image.mean(dim=1, keepdim=True), (REACH,) * 4, mode="replicate")
 
 
 def _weights(gains: Tensor) -> Sequence[Tensor]:

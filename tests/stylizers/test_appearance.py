@@ -8,10 +8,23 @@ from styleaug.appearance import Appearance, change_appearance
 from styleaug.functional import edge_correlation
 from styleaug.images.batch import as_batch, to_content
 from styleaug.images.files import read_image
+from styleaug.metrics import StyleDistance
 from styleaug.samples import sample_images
-from styleaug.stylizers.appearance_code import AppearanceEncoder, sample_pixels
-from styleaug.stylizers.appearance_network import AppearanceNetwork, map_colors, paint
-from styleaug.stylizers.detail import REACH, amplify_detail, bordered
+from styleaug.stylizers.appearance_code import (
+    APPEARANCE,
+    CLASSES,
+    AppearanceEncoder,
+    class_colors,
+    sample_pixels,
+)
+from styleaug.stylizers.appearance_network import (
+    AppearanceNetwork,
+    ClassFit,
+    map_colors,
+    paint,
+    solve_positive,
+)
+from styleaug.stylizers.detail import REACH, amplify_detail
 from styleaug.training.composition import shuffle_blocks
 
 
@@ -46,7 +59,7 @@ def test_equal_colours_in_equal_surroundings_come_out_equal(network, smooth):
 
 def test_strips_are_seamless(network, smooth, monkeypatch):
     mapping = network.mapping(_codes(network, 2, 1), _codes(network, 2, 0))
-    whole = map_colors(amplify_detail(bordered(smooth), mapping[0]), *mapping[1:])
+    whole = map_colors(amplify_detail(smooth, mapping[0]), *mapping[1:])
     for pixels in (110 * 8, 110 * 31, 110 * 1000):
         monkeypatch.setattr("styleaug.stylizers.appearance_network._PIXELS", pixels)
         assert torch.allclose(paint(smooth, *mapping), whole, atol=1e-5)
@@ -69,10 +82,8 @@ def test_the_map_is_an_affine_one_and_ramps():
 
 def test_bands_sum_to_the_image_and_gains_scale_them(smooth):
     double, without = torch.full((2, 3), 2.0), torch.zeros(2, 3)
-    low = amplify_detail(bordered(smooth), without)
-    assert torch.allclose(
-        amplify_detail(bordered(smooth), double) - low, 2 * (smooth - low), atol=1e-5
-    )
+    low = amplify_detail(smooth, without)
+    assert torch.allclose(amplify_detail(smooth, double) - low, 2 * (smooth - low), atol=1e-5)
     assert edge_correlation(low, smooth).min() > 0.3
     assert low.diff(dim=3).abs().mean() < smooth.diff(dim=3).abs().mean()
 
@@ -86,7 +97,7 @@ def test_each_gain_is_of_its_own_scale():
         for index in range(3):
             gains = torch.ones(1, 3)
             gains[:, index] = 0.0
-            kept.append(amplify_detail(bordered(image), gains).std().item())
+            kept.append(amplify_detail(image, gains).std().item())
         assert kept.index(min(kept)) == band
 
 
@@ -102,8 +113,50 @@ def test_details_are_differences_from_neighbours():
 
 @pytest.mark.parametrize("shape", [(9, 9), (32, 500), (1000, 40), (48, 48)])
 def test_codes_of_any_size_have_unit_root_mean_square(shape):
-    code = AppearanceEncoder().eval()(torch.rand(2, 3, *shape))
+    code = AppearanceEncoder().eval()(torch.rand(2, 3, *shape))[:, :APPEARANCE]
     assert torch.allclose(code.square().mean(dim=1), torch.ones(2), atol=1e-2)
+
+
+def test_the_colours_of_classes_are_means_of_pixels():
+    images = torch.rand(2, 3, 40, 50)
+    code, share = AppearanceEncoder().eval().read(images)
+    colors, found = class_colors(code)
+    pixels, _ = sample_pixels(images)
+    assert torch.allclose(share.sum(dim=2), torch.ones(2, CLASSES), atol=1e-5)
+    expected = torch.stack([(pixels[0] * s).sum(dim=1) - 0.5 for s in share[0]])
+    assert torch.allclose(colors[0], expected, atol=1e-5)
+    assert found.min() > 0
+    assert found.max() < 1
+
+
+def test_elimination_solves_as_a_library_does():
+    torch.manual_seed(3)
+    factor = torch.randn(4, 16, 20, dtype=torch.float64)
+    matrix = factor @ factor.transpose(1, 2) + 0.05 * torch.eye(16)
+    right = torch.randn(4, 16, 3, dtype=torch.float64)
+    expected = torch.linalg.solve(matrix, right)
+    assert torch.allclose(solve_positive(matrix, right), expected, atol=1e-8)
+
+
+def test_classes_that_are_found_in_both_pictures_come_near_each_other():
+    torch.manual_seed(4)
+    fit = ClassFit().requires_grad_(False)
+    own, code = torch.rand(1, APPEARANCE + 4 * CLASSES), torch.rand(1, APPEARANCE + 4 * CLASSES)
+    colors = class_colors(own)[0]
+    wanted = 0.7 * colors + 0.1 * colors.roll(1, dims=2) - 0.05
+    maps = (torch.eye(3, 4)[None], torch.randn(1, 12, 4), torch.zeros(1, 3, 12))
+    left = []
+    for found in (0.0, 0.1, 1.0):
+        own[:, -CLASSES:] = found
+        code[:, APPEARANCE:] = torch.cat([wanted.flatten(), torch.ones(CLASSES)])
+        moved = fit(maps, own, code)
+        image = colors.transpose(1, 2).unsqueeze(3) + 0.5
+        painted = map_colors(image, *moved).squeeze(3).transpose(1, 2) - 0.5
+        left.append((painted - wanted).abs().mean().item())
+    nothing = (colors - wanted).abs().mean().item()
+    assert left[0] == pytest.approx(nothing, rel=1e-5)
+    assert left[2] < left[1] < left[0]
+    assert left[2] < 0.3 * nothing
 
 
 def test_every_parameter_takes_part():
@@ -171,6 +224,17 @@ def test_other_places_of_blocks_change_the_code_less_than_another_appearance(tra
         inside.append((trained.describe(shuffle_blocks(image, 1.0)) - code).norm())
         across.append((trained.describe(vary(image)) - code).norm())
     assert sum(inside) < 0.6 * sum(across)
+
+
+def test_the_metric_sees_how_a_picture_was_made(trained, samples):
+    """Stylized images are nearer to their styles than their contents were."""
+    before, after = StyleDistance(trained), StyleDistance(trained)
+    stained = [image for name, image in samples.items() if name.startswith("nuclei")]
+    for content in stained:
+        for style in stained:
+            before.update(content, style)
+            after.update(trained.stylize(content, trained.encode_style(style)), style)
+    assert after.compute() < 0.8 * before.compute()
 
 
 def test_nothing_with_detail_is_cut_off(trained, samples):

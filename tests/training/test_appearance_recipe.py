@@ -5,10 +5,17 @@ import pytest
 import torch
 from PIL import Image
 
+from styleaug.stylizers.appearance_code import AppearanceEncoder
 from styleaug.training import TrainConfig
 from styleaug.training.composition import is_grey, paste_empty, shuffle_blocks, vary_thickness
 from styleaug.training.data import ImageCache, PairDataset, scaled_crop, unlikeness
-from styleaug.training.recipes.appearance import AppearanceRecipe, code_loss, truth_losses
+from styleaug.training.recipes.appearance import (
+    AppearanceRecipe,
+    class_loss,
+    code_loss,
+    pair_weights,
+    truth_losses,
+)
 
 
 def _recipe(**changes):
@@ -67,7 +74,7 @@ def test_every_loss_pulls():
     torch.manual_seed(0)
     recipe = _recipe(options={"foreign": 0.5}, batch_size=8)
     losses = recipe(torch.rand(8, 3, 48, 48), torch.rand(8, 3, 48, 48), "generator")
-    assert set(losses) == {"truth", "slope", "code", "color", "edges", "range"}
+    assert set(losses) == {"truth", "slope", "code", "classes", "color", "edges", "range"}
     for name, loss in losses.items():
         recipe.zero_grad()
         loss.backward(retain_graph=True)
@@ -79,15 +86,18 @@ def test_truth_losses_are_their_formulas():
     truth, output = torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
     output[..., 2:] = 0.5
     content = torch.full((1, 3, 4, 4), 0.12)  # .12 from the answer: a weight of .15 / .15
-    losses = truth_losses(output, truth, content)
+    losses = truth_losses(output, truth, pair_weights(content, truth))
     assert losses["truth"].item() == pytest.approx(0.25 + 0.125**0.5, abs=1e-4)
     assert losses["slope"].item() == pytest.approx(0.5 / 3)
 
 
 def test_an_error_counts_by_how_far_the_content_was():
     truth = torch.rand(1, 3, 8, 8)
-    near, far = (truth_losses(truth + 0.01, truth, truth + away)["truth"] for away in (0.02, 0.27))
+    near, far = (pair_weights(truth + away, truth) for away in (0.02, 0.27))
+    assert near.item() == pytest.approx(3.0)
     assert near.item() == pytest.approx(6.0 * far.item(), rel=1e-4)
+    losses = [truth_losses(truth + 0.01, truth, weight)["truth"] for weight in (near, far)]
+    assert losses[0].item() == pytest.approx(6.0 * losses[1].item(), rel=1e-3)
 
 
 def test_codes_of_one_appearance_are_wanted_together():
@@ -164,3 +174,13 @@ def test_composition_changes_what_it_says():
     ratio = varied.log() / images.log()
     assert (ratio.flatten(1).std(dim=1) < 1e-3).all()
     assert 0 < int((ratio.flatten(1).mean(dim=1).sub(1).abs() > 1e-3).sum()) < 16
+
+
+def test_classes_that_land_on_their_answers_cost_nothing():
+    torch.manual_seed(0)
+    truth = torch.rand(2, 3, 32, 32)
+    code, share = AppearanceEncoder().read(truth)
+    weight = torch.ones(2)
+    assert class_loss(code, share, truth, weight).item() < 1e-6
+    assert class_loss(code, share, 0.5 * truth, weight).item() > 0.1
+    assert class_loss(code, share, 0.5 * truth, 0 * weight).item() == 0

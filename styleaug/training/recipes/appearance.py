@@ -16,6 +16,7 @@ from styleaug.appearance import EFFECTS, Appearance, change_appearance
 from styleaug.appearance.transform import MAX_STRENGTH
 from styleaug.features import FeatureExtractor
 from styleaug.stylizers.appearance import PACKAGED
+from styleaug.stylizers.appearance_code import APPEARANCE, class_colors, sample_pixels
 from styleaug.stylizers.appearance_network import AppearanceNetwork
 from styleaug.training.composition import is_grey, paste_empty, shuffle_blocks, vary_thickness
 from styleaug.training.config import TrainConfig
@@ -78,11 +79,12 @@ class AppearanceRecipe(Recipe):
     it was made.
 
     Losses: ``truth`` (mean absolute, and root mean square error of each image), ``slope`` (of the
-    differences of neighbouring pixels), ``code`` (which crops have one appearance), and for the
-    share ``foreign`` of the pairs, whose style comes from another image of the batch so that there
-    is no answer, ``color`` (moments of R, G, B), ``style`` (VGG statistics, as a share of the
-    content's distance), ``edges`` (their correlation at four scales) and ``range`` (edges beyond
-    black and white).
+    differences of neighbouring pixels), both counted as a share of how far the content was from the
+    answer; ``code`` (which crops have one appearance); ``classes`` (colours of the style's classes
+    against what the content's become in the answer); and for the share ``foreign`` of the pairs,
+    whose style comes from another image of the batch so that there is no answer, ``color`` (moments
+    of R, G, B), ``style`` (VGG statistics, as a share of the content's distance), ``edges`` (their
+    correlation at four scales) and ``range`` (edges beyond black and white).
 
     Options: `AppearanceOptions`.
 
@@ -96,6 +98,7 @@ class AppearanceRecipe(Recipe):
         "truth": 1.0,
         "slope": 0.5,
         "code": 0.03,
+        "classes": 0.2,
         "color": 0.5,
         "style": 0.0,
         "edges": 0.5,
@@ -128,13 +131,16 @@ class AppearanceRecipe(Recipe):
             content, style = content.float().contiguous(), style.float().contiguous()
             content, style, truth = self.make_pairs(content, style)
         count = len(content)
-        own, true_code = self.network.encoder(torch.cat([content, truth])).chunk(2)
+        codes, shares = self.network.encoder.read(torch.cat([content, truth]))
+        own, true_code = codes.chunk(2)
         code = own.roll(count // 2, dims=0)
         known = count - round(self.options.foreign * count)
         wanted = torch.cat([code[:known], code.roll(1, dims=0)[known:]])
         output = self.network.painted(content, own, wanted)
-        losses = truth_losses(output[:known], truth[:known], content[:known])
-        losses["code"] = code_loss(code, true_code)
+        weight = pair_weights(content, truth)
+        losses = truth_losses(output[:known], truth[:known], weight[:known])
+        losses["code"] = code_loss(code[:, :APPEARANCE], true_code[:, :APPEARANCE])
+        losses["classes"] = class_loss(code, shares[:count], truth, weight)
         if known < count:
             styles = style.roll(1, dims=0)[known:]
             losses |= self._foreign(output[known:], content[known:], styles)
@@ -193,35 +199,59 @@ class AppearanceRecipe(Recipe):
         return losses
 
 
-def truth_losses(output: Tensor, truth: Tensor, content: Tensor) -> dict[str, Tensor]:
+def truth_losses(output: Tensor, truth: Tensor, weight: Tensor) -> dict[str, Tensor]:
     """Return how far outputs are from the known answers, and their slopes from the answers'.
-
-    Every image counts by how far its content was from the answer, as a share of it: two scanners
-    differ by little, and what helps there would drown in what drastic changes cost.
 
     Args:
         output: ``(B, 3, H, W)``.
         truth: ``(B, 3, H, W)``, the answers.
-        content: ``(B, 3, H, W)``.
+        weight: ``(B,)`` of the images.
 
     Example:
         >>> images = torch.rand(2, 3, 8, 8)
-        >>> truth_losses(images, images, 0.5 * images)["slope"].item()
+        >>> truth_losses(images, images, torch.ones(2))["slope"].item()
         0.0
     """
-    far = (content - truth).square().flatten(1).mean(dim=1).sqrt()
-    weight = (_TYPICAL / (far + _FAINT)).view(-1, 1, 1, 1)
     error = output - truth
     root = (error.square().flatten(1).mean(dim=1) + 1e-6).sqrt()
-    down, across = (weight * error.diff(dim=axis).abs() for axis in (2, 3))
+    each = weight.view(-1, 1, 1, 1)
+    down, across = (each * error.diff(dim=axis).abs() for axis in (2, 3))
     return {
-        "truth": (weight * error.abs()).mean() + (weight.flatten() * root).mean(),
+        "truth": (each * error.abs()).mean() + (weight * root).mean(),
         "slope": down.mean() + across.mean(),
     }
 
 
+def pair_weights(content: Tensor, truth: Tensor) -> Tensor:
+    """Return how much each pair counts, ``(B,)``: less, the farther the answer is.
+
+    An error counts as a share of what was to be changed: two scanners differ by little, and what
+    helps there would drown in what drastic changes cost.
+
+    Args:
+        content: ``(B, 3, H, W)``.
+        truth: ``(B, 3, H, W)``, the answers.
+    """
+    far = (content - truth).square().flatten(1).mean(dim=1).sqrt()
+    return _TYPICAL / (far + _FAINT)
+
+
 _TYPICAL, _FAINT = 0.15, 0.03
 """Distances, root mean square: what pairs have, and what noise alone makes."""
+
+
+def class_loss(code: Tensor, share: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Return how far the classes of styles are from what the contents' become in the answer.
+
+    Args:
+        code: ``(B, 160)`` codes of the styles.
+        share: ``(B, 16, N)`` of the contents' pixels in their classes.
+        truth: ``(B, 3, H, W)``, the answers.
+        weight: ``(B,)`` of the images.
+    """
+    answer = share @ sample_pixels(truth)[0].transpose(1, 2) - 0.5
+    error = (class_colors(code)[0] - answer).abs().flatten(1).mean(dim=1)
+    return (weight * error).mean()
 
 
 def code_loss(code: Tensor, same: Tensor, *, temperature: float = 0.1) -> Tensor:
