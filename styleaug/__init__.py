@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from styleaug.auditing import audit
     from styleaug.params import StyleParams
     from styleaug.styles import BatchStyles, StyleBank, StyleSource
     from styleaug.stylizers import StyleCode, Stylizer, create_stylizer, list_stylizers
@@ -25,11 +26,13 @@ __all__ = [
     "StyleTransfer",
     "Stylizer",
     "Weights",
+    "audit",
     "create_stylizer",
     "list_stylizers",
 ]
 
 _HOMES = {
+    "styleaug.auditing": ("audit",),
     "styleaug.params": ("StyleParams",),
     "styleaug.styles": ("BatchStyles", "StyleBank", "StyleSource"),
     "styleaug.stylizers": ("StyleCode", "Stylizer", "create_stylizer", "list_stylizers"),

@@ -91,6 +91,12 @@ COMMANDS = {
         "tta:run_tta",
         given.TTA_EXAMPLES,
     ),
+    "audit": Command(
+        "report how fragile a model is to the appearance of its images",
+        given.add_audit_arguments,
+        "audit:run_audit",
+        given.AUDIT_EXAMPLES,
+    ),
     "export": Command(
         "write a stylizer and its styles for machines without styleaug",
         given.add_export_arguments,
@@ -134,8 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words of the command line; None takes those of the process.
 
     Returns:
-        0 if all went well, 1 if some files could not be read, 2 if an argument is wrong, 130 if it
-        was interrupted.
+        0 if all went well, 1 if some files could not be read, 2 if an argument is wrong, 3 if a
+        score is under ``--fail-under``, 130 if it was interrupted.
     """
     options = build_parser().parse_args(arguments)
     from rich.console import Console

@@ -28,7 +28,7 @@ LAYERS = [
     {"stylizers"},
     {"styles", "params"},
     {"transform"},
-    {"tta", "adapters", "evaluation", "export", "slides"},
+    {"tta", "adapters", "evaluation", "auditing", "export", "slides"},
     {"cli", "commands", "__main__"},
 ]
 BESIDE = {

@@ -13,6 +13,7 @@ ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 SELECTS = ("random", "nearest", "farthest")
 MERGES = ("mean_prob", "mean_logit", "max", "vote")
 ACTIVATIONS = ("softmax", "sigmoid")
+KINDS = ("stained", "dermoscopy", "photograph", "fluorescence", "xray", "ct")
 
 STYLIZE_EXAMPLES = """examples:
   styleaug stylize scans/ --style reference.png -o stylized/
@@ -53,6 +54,14 @@ TTA_EXAMPLES = """examples:
   styleaug tta --model mypackage.nets:load_best --bank bank.safetensors --input scans/ --out o.csv
 """
 
+AUDIT_EXAMPLES = """examples:
+  styleaug audit --model model.pt2 --kind stained --input tiles/ --labels labels.csv -o audit/
+  styleaug audit --model net.onnx --kind xray --input films/ --size 224 --grey \\
+      --style other_hospitals/ -o audit/
+  styleaug audit --model mypackage.nets:load_best --kind stained --input test/ --labels folders \\
+      --classes benign malignant --fail-under 0.8 -o audit/
+"""
+
 EVALUATE_EXAMPLES = """examples:
   styleaug evaluate --content scans/ --style lab_a/ -o report
   styleaug evaluate --content scans/ --style lab_a/ --stylizer micro stylizing-vit-tiny -o report
@@ -90,6 +99,12 @@ _STYLE: dict[str, Any] = {
     "required": True,
     "metavar": "STYLE",
     "help": "style files, folders, patterns, or banks (styleaug bank)",
+}
+
+
+_MODEL: dict[str, Any] = {
+    "required": True,
+    "help": "TorchScript (.ts, .pt), torch.export (.pt2), ONNX (.onnx), module:factory",
 }
 
 
@@ -225,9 +240,7 @@ def add_bank_arguments(parser: argparse.ArgumentParser) -> None:
 def add_tta_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``styleaug tta``."""
     add = parser.add_argument
-    add(
-        "--model", required=True, help="TorchScript (.ts, .pt), torch.export (.pt2), module:factory"
-    )
+    add("--model", **_MODEL)
     add("--bank", required=True, metavar="FILE", help="a saved StyleBank (styleaug bank)")
     add("--input", nargs="+", required=True, metavar="PATH", help="files, folders, patterns")
     add("--out", required=True, metavar="CSV", help="table to write")
@@ -240,16 +253,51 @@ def add_tta_arguments(parser: argparse.ArgumentParser) -> None:
     add("--activation", default="softmax", choices=ACTIVATIONS, help="(softmax)")
     add("--alpha", type=float, default=1.0, help="strength in [0, 1] (1.0)")
     add("--keep-edges", type=float, metavar="R", help="reject views whose edges correlate less")
-    add("--size", type=int, nargs="+", metavar="N", help="resize images to N x N, or to H W")
-    add("--grey", action="store_true", help="the model takes one channel")
-    add("--mean", type=float, nargs="+", metavar="M", help="channel means that the model expects")
-    add("--std", type=float, nargs="+", metavar="S", help="channel deviations that it expects")
     add("--batch-size", type=int, default=8, metavar="N", help="most images at once (8)")
     add("--max-batch", type=int, metavar="N", help="most views at once (all of a batch)")
     add("--device", default="auto", help="auto, cpu, cuda ...")
     add("--seed", type=int, default=0, metavar="N", help="seed of random styles (0)")
     add("--overwrite", action="store_true", help="replace an existing table")
+    add_model_input_arguments(parser)
     add_range_arguments(parser)
+
+
+def add_audit_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``styleaug audit``."""
+    add = parser.add_argument
+    add("--model", **_MODEL)
+    add("--input", nargs="+", required=True, metavar="PATH", help="files, folders, patterns")
+    add("--kind", required=True, choices=KINDS, help="kind of the images")
+    add(
+        "--labels",
+        metavar="CSV",
+        help="table with file and label or mask, and group; or: folders, which name the classes",
+    )
+    add("--classes", nargs="+", metavar="NAME", help="names of the model's columns, in their order")
+    add("--style", nargs="+", metavar="STYLE", help="styles of other places: files, folders, banks")
+    add("--stylizer", metavar="NAME", help="paints them (that of a bank, or the default)")
+    add("--weights", help="weights of the stylizer")
+    add("--count", type=int, metavar="N", help="most images, evenly taken (all)")
+    add("--laboratories", type=int, default=8, metavar="N", help="drawn appearances (8)")
+    add("--search", type=int, default=24, metavar="N", help="trials for the worst one (24)")
+    add("--no-trial", action="store_true", help="leave out the trial of test-time augmentation")
+    add("--activation", default="softmax", choices=(*ACTIVATIONS, "none"), help="(softmax)")
+    add("--fail-under", type=float, metavar="X", help="exit status 3 if a score is under this")
+    add("--batch-size", type=int, default=16, metavar="N", help="most images at once (16)")
+    add("--device", default="auto", help="auto, cpu, cuda ...")
+    add("--seed", type=int, default=0, metavar="N", help="seed of everything random (0)")
+    add("-o", "--output", required=True, metavar="DIR", help="folder of the report and its parts")
+    add_model_input_arguments(parser)
+    add_range_arguments(parser)
+
+
+def add_model_input_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments that say what a model wants to be shown."""
+    add = parser.add_argument
+    add("--size", type=int, nargs="+", metavar="N", help="resize images to N x N, or to H W")
+    add("--grey", action="store_true", help="the model takes one channel")
+    add("--mean", type=float, nargs="+", metavar="M", help="channel means that the model expects")
+    add("--std", type=float, nargs="+", metavar="S", help="channel deviations that it expects")
 
 
 def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import argparse
 import csv
-import importlib
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from rich.console import Console
-from torch import Tensor, nn
+from torch import Tensor
 
 from styleaug._files import write_text
 from styleaug.commands.jobs import check_no_input, check_output
 from styleaug.commands.messages import complain, say
+from styleaug.commands.model_inputs import normalisation, read_input
+from styleaug.commands.models import load_model
 from styleaug.commands.options import parse_window, pick_device, progress_bar
-from styleaug.commands.painting import Reading, load, name_others
-from styleaug.images.batch import to_content
+from styleaug.commands.painting import Reading, name_others
 from styleaug.images.files import find_named
 from styleaug.styles.bank import StyleBank
 from styleaug.stylizers import create_stylizer
@@ -59,46 +58,6 @@ def run_tta(options: argparse.Namespace, console: Console) -> int:
     return 1 if broken else 0
 
 
-def load_model(name: str, device: str) -> Callable[[Tensor], Any]:
-    """Load a model that was saved as a program, or call a factory of an installed module.
-
-    Args:
-        name: A ``torch.export`` archive (.pt2), a TorchScript file (any other existing file), or
-            ``package.module:factory``, whose factory is called without arguments.
-        device: Where the model goes.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is no saved program, or the module or factory does not exist.
-    """
-    path = Path(name)
-    if path.exists():
-        return _load_program(path, device)
-    module, _, factory = name.partition(":")
-    if not factory:
-        raise FileNotFoundError(f"--model must be a file or module:factory, got {name!r}.")
-    try:
-        model = getattr(importlib.import_module(module), factory)()
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise ValueError(f"--model {name!r} cannot be loaded: {error}.") from error
-    return model.to(device) if isinstance(model, nn.Module) else model
-
-
-def _load_program(path: Path, device: str) -> Callable[[Tensor], Any]:
-    try:
-        if path.suffix == ".pt2":
-            return torch.export.load(path).module().to(device)
-        program: nn.Module = torch.jit.load(str(path), map_location=device)
-        return program.eval()
-    except Exception as error:  # the readers raise whatever the first wrong byte leads to
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise ValueError(
-            f"--model must be a TorchScript or torch.export (.pt2) file, {str(path)!r} is not "
-            f"({reason[0]}). Of a state_dict name a function that builds the network and loads it: "
-            "--model package.module:factory."
-        ) from error
-
-
 def _build(options: argparse.Namespace, bank: StyleBank, device: str) -> StyleTTA:
     name = options.stylizer or bank.code.stylizer
     stylizer = create_stylizer(name, weights=options.weights).to(device)
@@ -113,22 +72,12 @@ def _build(options: argparse.Namespace, bank: StyleBank, device: str) -> StyleTT
         merge=options.merge,
         activation=options.activation,
         alpha=options.alpha,
-        preprocess=_normalisation(options, device),
+        preprocess=normalisation(options, device),
         accept=guard,
         max_batch=options.max_batch,
         return_stats=True,
         seed=options.seed,
     )
-
-
-def _normalisation(options: argparse.Namespace, device: str) -> Callable[[Tensor], Tensor] | None:
-    if (options.mean is None) != (options.std is None):
-        raise ValueError(f"--mean and --std go together, got {options.mean} and {options.std}.")
-    if options.mean is None:
-        return None
-    mean = torch.tensor(options.mean, device=device).view(-1, 1, 1)
-    std = torch.tensor(options.std, device=device).view(-1, 1, 1)
-    return lambda views: (views - mean) / std
 
 
 def _batches(
@@ -141,7 +90,7 @@ def _batches(
     names: list[str] = []
     images: list[Tensor] = []
     for path, name in files:
-        image = _read(path, options, console, reading)
+        image = read_input(path, options, console, reading)
         if image is None:
             continue
         if images and (len(images) == options.batch_size or image.shape != images[0].shape):
@@ -151,22 +100,6 @@ def _batches(
         images.append(image)
     if images:
         yield names, torch.cat(images)
-
-
-def _read(
-    path: Path, options: argparse.Namespace, console: Console, reading: Reading
-) -> Tensor | None:
-    loaded = load(path, console, reading)
-    if loaded is None:
-        return None
-    if loaded.images.depth > 1:
-        complain(console, f"skipped {path}: a model of images cannot take a volume.")
-        return None
-    image = to_content(loaded.images.batch)
-    if options.size:
-        size = tuple((options.size * 2)[:2])
-        image = F.interpolate(image, size, mode="bilinear", antialias=True).clamp_(0.0, 1.0)
-    return image.mean(dim=1, keepdim=True) if options.grey else image.contiguous()
 
 
 def _rows(names: Sequence[str], output: Tensor, stats: Any) -> list[list[object]]:

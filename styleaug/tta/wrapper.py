@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -26,6 +25,7 @@ from styleaug.tta.merging import (
     merge_views,
     view_stats,
 )
+from styleaug.tta.outputs import evaluating, named_outputs
 from styleaug.tta.selection import SELECTS, Select, closest_styles, random_styles
 from styleaug.tta.views import stylized_views
 
@@ -153,7 +153,7 @@ class StyleTTA(nn.Module):
         styles = self._styles(contents, ids)
         parts, start = [], 0
         asked = limit = self.max_batch or len(images) * self._views_each
-        with _evaluating(self.model):
+        with evaluating(self.model):
             while start < len(images):
                 rows = slice(start, start + max(1, limit // self._views_each))
                 try:
@@ -232,7 +232,7 @@ class StyleTTA(nn.Module):
         """Return the outputs of all views by name, in as few calls as allowed."""
         parts: dict[str, list[Tensor]] = {}
         for some in views.split(limit):
-            for name, output in _named(self.model(self._preprocessed(some))).items():
+            for name, output in named_outputs(self.model(self._preprocessed(some))).items():
                 parts.setdefault(name, []).append(_checked(output, len(some), parts.get(name)))
                 check_columns(output, self.activation)
         return {name: torch.cat(outputs) for name, outputs in parts.items()}
@@ -311,28 +311,6 @@ def _as_record(images: Any, *, check: bool) -> Images:
     return as_volumes(images, channels=(1, 3))
 
 
-def _named(output: Any) -> dict[str, Tensor]:
-    """Return what the model returned by name; a bare tensor has none."""
-    if isinstance(output, tuple) and output:
-        return _named(output[0])
-    if isinstance(getattr(output, "logits", None), Tensor):
-        return {"": output.logits}
-    if isinstance(output, Tensor):
-        return {"": output}
-    if not isinstance(output, Mapping):
-        raise TypeError(
-            "model must return a tensor, a dict of tensors, an object with .logits or a tuple that "
-            f"starts with one of them, got {type(output).__name__}. Wrap it into a module that "
-            "returns its scores."
-        )
-    for name, value in output.items():
-        if not isinstance(value, Tensor):
-            raise TypeError(
-                f"model must return a dict of tensors, got {type(value).__name__} under {name!r}."
-            )
-    return dict(output)
-
-
 def _checked(output: Tensor, count: int, before: list[Tensor] | None) -> Tensor:
     if output.ndim < 2 or len(output) != count:
         raise ValueError(
@@ -364,21 +342,3 @@ def _cat(items: list[Any]) -> Any:
 
 def _ran_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
-
-
-@contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
-    """Put a module into evaluation mode, and every part of it back as it was.
-
-    Exported programs have no modes.
-    """
-    is_module = isinstance(model, nn.Module)
-    flags = [(part, part.training) for part in model.modules()] if is_module else []
-    try:
-        if is_module:
-            with suppress(NotImplementedError):
-                model.eval()
-        yield
-    finally:
-        for part, flag in flags:
-            part.training = flag

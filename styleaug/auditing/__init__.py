@@ -1,0 +1,17 @@
+"""How fragile is a model? It is shown its images in many appearances and styles.
+
+`audit` runs it and returns an `Audit`. It needs ``pip install 'styleaug[metrics]'``.
+"""
+
+try:
+    import torchmetrics  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "styleaug.audit needs torchmetrics: pip install 'styleaug[metrics]'."
+    ) from error
+
+from styleaug.auditing.folder import check_folder
+from styleaug.auditing.record import FILES, Audit
+from styleaug.auditing.run import audit
+
+__all__ = ["FILES", "Audit", "audit", "check_folder"]
