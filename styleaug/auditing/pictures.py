@@ -59,9 +59,10 @@ def _flip_sheet(samples: Samples, flips: Sequence[Flip], seed: int) -> Sheet:
         _row(samples, flip.image, flip.change(seed))  # type: ignore[arg-type]
         for flip in flips
     ]
-    labels = [f"{samples.names[flip.image]}: {flip.text}" for flip in flips]
+    labels = [f"{samples.names[flip.image]}: {flip.effect} {flip.strength:.2g}" for flip in flips]
     picture = contact_sheet(rows, labels, _COLUMNS, cell=_CELL)
-    return "The smallest changes that flip a decision", "", picture
+    text = "Image, effect and strength; the values stand in the table below."
+    return "The smallest changes that flip a decision", text, picture
 
 
 def _worst_sheet(
