@@ -102,6 +102,29 @@ def _shift(results: Record) -> str:
     return text + _table(head, lines)
 
 
+def _audit(results: Record) -> str:
+    """Return the rank correlation of every predictor with the true drop."""
+    rows = results["table"]
+    homes = [name for name in rows[0] if name not in ("predictor", "mean")]
+    lines = [
+        (
+            row["predictor"],
+            *(
+                f"{row[h]['spearman']:.2f} ({row[h]['low']:.2f} to {row[h]['high']:.2f})"
+                for h in homes
+            ),
+        )
+        for row in rows
+    ]
+    count = rows[0][homes[0]]["networks"]
+    text = (
+        f"{count} networks (architectures and augmentations) are trained on one laboratory. What "
+        "is known of each from other images of that laboratory is ranked against its true drop in "
+        "the others: Spearman's correlation, and its interval over resampled networks.\n\n"
+    )
+    return text + _table(("predictor", *(f"trained on {home}" for home in homes)), lines)
+
+
 def _quality(results: Record) -> str:
     names = [n for n, found in results.items() if isinstance(found, dict) and "all" in found]
     keys = ("style", "edges", "edges, worst 1 %", "structure", "alpha", "repeat", "identity")
@@ -360,6 +383,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Record], str]]] = {
     "shift-classes": ("White cells: four classes, three laboratories", _shift),
     "shift-nuclei": ("Nuclei: segmentation across stains", _shift),
     "shift-cells": ("White cells: segmentation across laboratories", _shift),
+    "audit": ("Does an audit foretell the drop?", _audit),
     "truth": ("Against a known answer", lambda found: _truth(found) + _presets(found)),
     "codes": ("Codes of appearances", _codes),
     "compare": ("All stylizers", _compare),

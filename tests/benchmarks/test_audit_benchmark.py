@@ -1,0 +1,55 @@
+"""What the benchmark of the audit counts: drops of known networks, and how they are ranked."""
+
+import pytest
+import torch
+
+from benchmarks import audit
+from benchmarks.domains import Samples
+from benchmarks.tables import SECTIONS
+
+
+def _samples(levels, domain):
+    images = torch.tensor(levels).view(-1, 1, 1, 1).expand(-1, 3, 32, 32).clone()
+    targets = (torch.tensor(levels) > 0.5).long()
+    return Samples(images, targets, (domain,) * len(levels), ("dark", "light"))
+
+
+def _brighter(images):
+    light = images.mean((1, 2, 3))
+    return torch.stack([0.45 - light, light - 0.45], dim=1)
+
+
+def test_the_true_drop_is_that_of_the_mean_of_the_others():
+    home, near, far = (
+        _samples(levels, name)
+        for levels, name in (
+            ([0.2, 0.4, 0.6, 0.8], "home"),
+            ([0.2, 0.48, 0.6, 0.8], "near"),
+            ([0.47, 0.48, 0.6, 0.8], "far"),
+        )
+    )
+    found = audit.true_drop(_brighter, home, {"near": near, "far": far}, "cpu")
+    assert found["true score at home"] == 1.0
+    assert found["true score in near"] == 0.75
+    assert found["true score in far"] == 0.5
+    assert found[audit.TRUE] == pytest.approx(1.0 - 0.625)
+
+
+def test_ranks_are_compared_within_homes():
+    runs = [
+        {"home": home, audit.MAIN: drop, "score at home": -drop, audit.TRUE: offset + drop**3}
+        for home, offset in (("a", 0.0), ("b", -9.0))
+        for drop in (0.1, 0.2, 0.3, 0.5)
+    ]
+    rows = {row["predictor"]: row for row in audit.summary(runs)}
+    assert rows[audit.MAIN]["mean"] == 1.0
+    assert rows["score at home"]["mean"] == -1.0
+    assert rows[audit.MAIN]["a"]["networks"] == 4
+    text = SECTIONS["audit"][1]({"table": list(rows.values())})
+    assert "| 1.00 (1.00 to 1.00) |" in text
+
+
+@pytest.mark.parametrize("name", audit.ARCHITECTURES)
+def test_every_architecture_scores_every_class(name):
+    net = audit.ARCHITECTURES[name](4, False).eval()
+    assert net(torch.rand(2, 3, 32, 32)).shape == (2, 4)
