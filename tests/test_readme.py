@@ -12,7 +12,8 @@ PAGES = [
     *(ROOT / name for name in ("CHANGELOG.md", "CODE_OF_CONDUCT.md", "SECURITY.md")),
     *sorted((ROOT / "styleaug").rglob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
-    *sorted((ROOT / "weights").rglob("*.md")),
+    *sorted((ROOT / "weights").glob("*.md")),
+    *sorted((ROOT / "weights" / "styleaug_weights").glob("*.md")),
 ]
 
 
