@@ -120,7 +120,10 @@ def _audit(results: Record) -> str:
     text = (
         f"{count} networks (architectures and augmentations) are trained on one laboratory. What "
         "is known of each from other images of that laboratory is ranked against its true drop in "
-        "the others: Spearman's correlation, and its interval over resampled networks.\n\n"
+        "the others: Spearman's correlation, and its interval over resampled networks. The first "
+        "row was named beforehand; which of the others is highest was not, so that the highest may "
+        "be so by chance. A network that does better at home has more to lose: the score at home "
+        "is a predictor of its own, and part of every drop.\n\n"
     )
     return text + _table(("predictor", *(f"trained on {home}" for home in homes)), lines)
 
