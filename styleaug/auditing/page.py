@@ -189,8 +189,9 @@ def _advice(found: Audit) -> list[str]:
         parts.append(
             f"<p>Train again with these changes ({escape(', '.join(sure))} among them): "
             f"<code>Appearance({found.settings['kind']!r}, strength=(0.0, 1.0), p=0.5)</code> in "
-            "front of the network, or styles of a bank. What that gains was not measured here: "
-            "audit the new network on the same images.</p>"
+            "front of the network, or styles of a bank. What that gains was not measured here. A "
+            "second audit flatters a network that was trained on the changes of the audit: test it "
+            "on images of another laboratory.</p>"
         )
     if not found.trials:
         return [*parts, note_line("Test-time augmentation was not tried.")]
