@@ -7,8 +7,9 @@ second:
 * ssim, psnr: of the decoder's picture, of the mean picture of the kind (which needs no code but the
   kind's name), and of a flat picture of the image's own mean colour (which three numbers give);
 * kind: share whose nearest training code is of their kind;
-* linked: two crops of every image; share of the first whose nearest second one, among those of the
-  same kind, is of the same image, and the share that chance would give.
+* linked: two crops of every image, at opposite corners, that do not overlap; share of the first
+  whose nearest second one, among those of the same kind, is of the same image, and the share that
+  chance would give.
 
 The picture shows images, what the decoder makes of their codes, and the mean picture of the kind.
 """
@@ -127,7 +128,8 @@ def linked(folder: Path, stylizer: Stylizer) -> dict[str, float]:
     """Return how often two crops of one image find each other, and how often chance would."""
     hits = chance = total = 0.0
     for sub in _kinds(folder):
-        images = [read_sized(path, 2 * SIDE) for path in find_images([sub])]
+        found = [read_sized(path, 2 * SIDE) for path in find_images([sub])]
+        images = [x for x in found if min(x.shape[2:]) >= SIDE and max(x.shape[2:]) == 2 * SIDE]
         if len(images) < 2:
             continue
         first = encode(stylizer, torch.cat([x[..., :SIDE, :SIDE] for x in images]))
