@@ -46,7 +46,7 @@ def readme(text: str) -> str:
     table = _compared(json.loads(files[-1].read_text())["results"], SHORT)
     before, rest = text.split(MARKS[0])
     after = rest.split(MARKS[1], 1)[1]
-    return f"{before}{MARKS[0]}\n{table}{MARKS[1]}{after}"
+    return f"{before}{MARKS[0]}\n\n{table}\n{MARKS[1]}{after}"
 
 
 def page() -> str:

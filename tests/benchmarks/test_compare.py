@@ -96,10 +96,12 @@ def test_the_record_becomes_the_tables(tmp_path, monkeypatch):
     assert tables.readme(text).splitlines() == [
         "before",
         tables.MARKS[0],
+        "",
         "|  | style, of the content's | edges | truth, dB |",
         "| --- | --- | --- | --- |",
         "| `colorist` | 0.25 | 0.9 | 1.5 |",
         "| `micro` | 0.25 | 0.9 | 1.5 |",
+        "",
         tables.MARKS[1],
         "after",
     ]
