@@ -26,20 +26,19 @@ _SEED = "seed"
 
 
 class Change(Protocol):
-    """A change of appearance.
-
-    Attributes:
-        kind: What is changed: an effect, `LABORATORY`, `STYLE`, `WORST` or `NOTHING`.
-        member: Which of several of its kind.
-        strength: How strong: 0 is nothing, 1 what laboratories differ by, or full style.
-    """
+    """A change of appearance."""
 
     @property
-    def kind(self) -> str: ...  # noqa: D102
+    def kind(self) -> str:
+        """What is changed: an effect, `LABORATORY`, `STYLE`, `WORST` or `NOTHING`."""
+
     @property
-    def member(self) -> str: ...  # noqa: D102
+    def member(self) -> str:
+        """Which of several of its kind."""
+
     @property
-    def strength(self) -> float: ...  # noqa: D102
+    def strength(self) -> float:
+        """How strong: 0 is nothing, 1 what laboratories differ by, or full style."""
 
     def apply(self, images: Images, names: Sequence[str]) -> Tensor:
         """Return the images changed, in the layout of ``images.restore``."""

@@ -109,7 +109,8 @@ class TiffSlide(Slide):
                 "in tiles first (vips tiffsave --tile)."
             )
 
-    def read(self, region: Region) -> tuple[np.ndarray, list[Region]]:  # noqa: D102
+    def read(self, region: Region) -> tuple[np.ndarray, list[Region]]:
+        """See `Slide.read`."""
         left, top, width, height = region
         out = np.full((height, width, 3), WHITE, np.uint8)
         broken = []
@@ -178,7 +179,8 @@ class OpenSlideSlide(Slide):
 
         self._slide: Any = openslide.OpenSlide(self.path)
 
-    def read(self, region: Region) -> tuple[np.ndarray, list[Region]]:  # noqa: D102
+    def read(self, region: Region) -> tuple[np.ndarray, list[Region]]:
+        """See `Slide.read`."""
         left, top, width, height = region
         place = (round(left * self._scale), round(top * self._scale))
         try:
@@ -191,7 +193,8 @@ class OpenSlideSlide(Slide):
         blended = (rgba[..., :3] * opacity + WHITE * (255 - opacity) + 127) // 255
         return blended.astype(np.uint8), []
 
-    def close(self) -> None:  # noqa: D102
+    def close(self) -> None:
+        """See `Slide.close`."""
         self._slide.close()
 
 
