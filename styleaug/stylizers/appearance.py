@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from styleaug.images.checks import check_images
 from styleaug.stylizers.appearance_code import APPEARANCE
 from styleaug.stylizers.appearance_network import AppearanceNetwork, colorless, paint
 from styleaug.stylizers.base import Maps, Precision
@@ -92,10 +93,15 @@ class AppearanceTransfer(ContentCoded):
         Returns:
             ``(B, 96)`` of unit root mean square.
 
+        Raises:
+            ValueError: If the shape does not fit, or a side is shorter than 9 pixels.
+
         Example:
             >>> AppearanceTransfer().describe(torch.rand(2, 3, 64, 64)).shape
             torch.Size([2, 96])
         """
+        check_images("images", images)
+        self.check_sides("images", images)
         code: Tensor = self.network.encoder(images.float())
         return code[:, :APPEARANCE]
 

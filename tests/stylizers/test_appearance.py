@@ -237,6 +237,12 @@ def test_the_metric_sees_how_a_picture_was_made(trained, samples):
     assert after.compute() < 0.8 * before.compute()
 
 
+@pytest.mark.parametrize("shape", [(2, 3, 8, 40), (3, 40, 40), (2, 1, 40, 40)])
+def test_codes_of_unfit_images_are_refused(trained, shape):
+    with pytest.raises(ValueError, match="images must"):
+        trained.describe(torch.rand(shape))
+
+
 def test_nothing_with_detail_is_cut_off(trained, samples):
     for content in samples.values():
         for style in samples.values():
