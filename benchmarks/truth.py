@@ -115,7 +115,7 @@ def _torchstain(kind: Callable[[], object]) -> Painter:
         try:
             normalizer.fit(255.0 * style[0])
             out = normalizer.normalize(255.0 * content[0])
-        except (RuntimeError, torch.linalg.LinAlgError):
+        except (RuntimeError, IndexError, torch.linalg.LinAlgError):
             return content
         out = out[0] if isinstance(out, tuple) else out
         image = out.permute(2, 0, 1)[None].float() / 255.0
