@@ -48,19 +48,17 @@ PRESETS: Mapping[str, Preset] = {
         avoid={
             "histogram": _TABLES,
             "fda": _FOURIER,
-            "mkl": "tints glass on half-empty tiles; there it is no nearer to the answer",
+            "mkl": "tints glass on half-empty tiles, and one case in four gets worse",
         },
         measured=("midog", "breakhis", "tcga", "tcga, half-empty", "midog, half-empty"),
     ),
     "ihc": Preset(
-        "micro",
+        "appearance",
         "tiles of other scans or laboratories with the same marker",
-        avoid={
-            "histogram": _TABLES,
-            "appearance": "in one direction of two less than half as near as colour statistics",
-        },
+        avoid={"histogram": _TABLES, "fda": _FOURIER},
         measured=("ihc a to b", "ihc b to a"),
-        note="of styles from another slide there is no record",
+        note="no stylizer gains half a dB; this one does least harm. Of styles from another slide "
+        "there is no record",
     ),
     "smear": Preset(
         "micro",
@@ -68,35 +66,39 @@ PRESETS: Mapping[str, Preset] = {
         avoid={"histogram": _TABLES, "fda": _FOURIER},
         measured=("bccd",),
         note="gains most of all in classification across laboratories; in segmentation, strong "
-        "colour jitter was better; of half-empty smears `appearance` comes nearer",
+        "colour jitter was better. `appearance` gains 3 dB less, and made no case worse",
     ),
     "dermoscopy": Preset(
-        "mkl",
+        "appearance",
         "images of other cameras, of the same type of skin",
-        avoid={"histogram": _TABLES, "appearance": "corrects little of a cast of the camera"},
+        avoid={"histogram": _TABLES},
         measured=("isic",),
-        note="in the style of another lesion no stylizer comes nearer: there it varies, it does "
-        "not align",
+        note="`mkl` comes nearer within one image and 3 dB away in the style of another lesion: "
+        "there it varies, it does not align",
     ),
     "fundus": Preset(
-        "mkl",
+        "appearance",
         "images of other cameras",
-        avoid={"histogram": _TABLES, "colorist": "edges of the black frame suffer"},
+        avoid={"histogram": _TABLES},
         measured=("fundus",),
+        note="`mkl` gains 1 dB more; one case in eight got worse, with this one none",
     ),
     "xray": Preset(
         "micro",
         "films of other hospitals or processings",
         avoid={"histogram": _TABLES},
         measured=("cxr",),
+        note="it lost 16 dB in the worst case; `appearance` loses 2 there and gains 0.8",
     ),
     "ct": Preset(
-        "colorist",
+        "appearance",
         "slices of other scanners, in the same window",
         value_range=(-160.0, 240.0),
         avoid={"histogram": _LESIONS, "fda": _LESIONS},
         measured=("ct_soft", "ct_lung"),
-        note="the range is a soft-tissue window in Hounsfield units; give that of your task",
+        note="the range is a soft-tissue window in Hounsfield units; give that of your task. Of a "
+        "lesion of +30 HU, 0.82 to 1.09 times the contrast was left (96 pairs of slices; "
+        "`colorist` 0.73 to 1.44)",
     ),
     "mr": Preset(
         "colorist",
@@ -105,10 +107,15 @@ PRESETS: Mapping[str, Preset] = {
         note="intensities have no unit: scale by percentiles of the volume first",
     ),
     "fluorescence": Preset(
-        "mkl",
+        "appearance",
         "images of the same stains; of another kind every stylizer did harm",
-        avoid={"histogram": _TABLES, "micro": "half-way to a bright style no contrast is left"},
+        avoid={
+            "histogram": _TABLES,
+            "micro": "half-way to a bright style no contrast is left",
+            "mkl": "noise is brightened with the nuclei: half of the cases got worse",
+        },
         measured=("fluorescence",),
+        note="in the style of another image it loses 2 dB on average, 20 in the worst case",
     ),
 }
 """Recommendations by kind of image: stained tissue, smears, skin, retina, X-ray, CT, MR, and
