@@ -59,7 +59,7 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--compression", choices=("jpeg", "deflate"), default="jpeg")
-    parser.add_argument("--resume", type=float, default=0.25, help="gigapixels; 0: no check")
+    parser.add_argument("--resume", type=float, default=0.1, help="gigapixels; 0: no check")
     parser.add_argument("--name", default="slides", help="of the record; empty for none")
     options = parser.parse_args()
     runs = [(name, float(size)) for name, _, size in (run.partition(":") for run in options.runs)]
@@ -203,7 +203,7 @@ def resumes(slide: Path, stylizer: str, options: argparse.Namespace) -> bool:
     with subprocess.Popen(command(slide, twice, stylizer, options), env=environment()) as run:
         while run.poll() is None and not (finest.exists() and len(list(finest.iterdir())) >= half):
             time.sleep(EVERY)
-        run.send_signal(signal.SIGINT)
+        run.send_signal(signal.SIGTERM)
     stopped = not twice.exists() and finest.exists()
     subprocess.run(command(slide, twice, stylizer, options), env=environment(), check=True)
     same = digest(whole) == digest(twice)
