@@ -35,6 +35,7 @@ from benchmarks.answers import SIDE, Case, made_cases, registered_cases
 from benchmarks.record import add_device, write_record
 from styleaug import Stylizer, create_stylizer
 from styleaug.functional import edge_correlation, ssim
+from styleaug.stylizers.statistics import ColorStatistics
 
 STYLIZERS = ("appearance", "micro", "colorist", "reinhard", "mkl", "histogram", "fda")
 LEARNED = ("appearance", "micro")
@@ -52,13 +53,14 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=12, help="contents per kind or direction")
     parser.add_argument("--stylizers", nargs="*", default=STYLIZERS)
     parser.add_argument("--weights", help="other weights of appearance")
+    parser.add_argument("--regions", nargs="*", default=[], help="more rows: statistics in these")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sheets", type=Path)
     parser.add_argument("--name", default="truth", help="of the record; empty for none")
     add_device(parser)
     options = parser.parse_args()
-    painters = own_painters(options.stylizers, options.weights, options.device)
+    painters = own_painters(options.stylizers, options.weights, options.device, options.regions)
     if not options.no_peers:
         painters |= peers()
     cases = list(made_cases(options.images, options.each, options.seed)) if options.images else []
@@ -77,9 +79,15 @@ def main() -> None:
 
 
 def own_painters(
-    names: tuple[str, ...], weights: str | None, device: str = "cpu"
+    names: tuple[str, ...],
+    weights: str | None,
+    device: str = "cpu",
+    regions: tuple[str, ...] = (),
 ) -> dict[str, Painter]:
-    """Return the package's stylizers at full strength, and the learned ones at half of it."""
+    """Return the package's stylizers at full strength, and the learned ones at half of it.
+
+    Those that can take statistics within a region do so in rows of their own.
+    """
 
     def painter(stylizer: Stylizer, alpha: float) -> Painter:
         def paint(content: Tensor, style: Tensor) -> Tensor:
@@ -94,6 +102,9 @@ def own_painters(
         painters[name] = painter(stylizer.to(device), 1.0)
         if name in LEARNED:
             painters[f"{name}, alpha .5"] = painter(stylizer, 0.5)
+        for region in regions if isinstance(stylizer, ColorStatistics) else ():
+            within = create_stylizer(name, region=region).to(device)
+            painters[f"{name}, {region}"] = painter(within, 1.0)
     return painters
 
 

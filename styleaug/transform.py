@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Unpack
 
 import torch
 from PIL import Image
@@ -28,27 +28,17 @@ from styleaug.images.batch import (
 )
 from styleaug.images.comparison import batch_sheet
 from styleaug.images.drawn import DrawnTransform
+from styleaug.images.regions import AnyRegions
 from styleaug.images.window import check_window
 from styleaug.params import StyleParams
 from styleaug.styles import BatchStyles, Styles, as_style_source
 from styleaug.styles.bank import StyleBank
 from styleaug.stylizers import DEFAULT_STYLIZER
-from styleaug.stylizers.base import Precision, Stylizer, alpha_values
+from styleaug.stylizers.base import Stylizer, alpha_values
 from styleaug.stylizers.channelwise import ChannelwiseStylizer
 from styleaug.stylizers.lazy import LazyStylizer
-
-
-class StylizerOptions(TypedDict, total=False):
-    """How and where to stylize: the arguments that `StyleTransfer` and all adapters share."""
-
-    weights: str | None
-    device: str | torch.device | None
-    precision: Precision
-    max_batch: int | None
-    preserve_color: bool
-    mean: Sequence[float] | None
-    std: Sequence[float] | None
-    options: Mapping[str, Any] | None
+from styleaug.stylizers.options import StylizerOptions, check_names
+from styleaug.stylizers.region import InRegion, check_takes_regions
 
 
 class StyleTransfer(DrawnTransform[StyleParams]):
@@ -96,6 +86,9 @@ class StyleTransfer(DrawnTransform[StyleParams]):
             * ``mean``: Channel means of the training data, where the weights do not name them.
             * ``std``: Channel standard deviations likewise.
             * ``options``: Further arguments of the stylizer.
+            * ``region``: Where colour stylizers take statistics and move colours: "tissue",
+              "tissue-on-black", or the number of classes of the masks or label maps that every call
+              gets as ``regions`` (1: masks). None: that of a bank in ``styles``, or everywhere.
 
     Raises:
         FileNotFoundError: If a style path does not exist.
@@ -125,7 +118,7 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         **how: Unpack[StylizerOptions],
     ) -> None:
         super().__init__(seed)
-        _check_names(how)
+        check_names(how)
         self.alpha = check_alpha(alpha)
         self.p = check_probability("p", p)
         self.portion = None if portion is None else check_probability("portion", portion)
@@ -143,6 +136,8 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         if isinstance(styles, str | Path) and str(styles).endswith(".safetensors"):
             styles = StyleBank.load(styles)
         own = dict(how.pop("options", None) or {})
+        if isinstance(styles, StyleBank) and stylizer in (None, styles.code.stylizer):
+            own |= {"region": how.get("region") or styles.code.region}
         self._lazy = LazyStylizer(stylizer or _stylizer_of(styles), {**how, **own})
         if self.preserve_color and self._lazy.kind.follows_color:
             raise ValueError(
@@ -150,6 +145,7 @@ class StyleTransfer(DrawnTransform[StyleParams]):
                 "alone. Choose a stylizer that paints texture."
             )
         built = self._lazy.on(self.device or "cpu")  # so that wrong arguments are refused here
+        self.region: str | int | None = getattr(built, "region", None)
         self.source = as_style_source(
             styles, built, portion=portion is not None, value_range=self.value_range
         )
@@ -180,26 +176,35 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         )
 
     @torch.no_grad()
-    def apply_transform(self, image: AnyImage | Images, params: StyleParams) -> AnyImage:
+    def apply_transform(
+        self,
+        image: AnyImage | Images,
+        params: StyleParams,
+        *,
+        regions: AnyRegions | None = None,
+    ) -> AnyImage:
         """Apply params that were drawn before; nothing is random here.
 
         Args:
             image: A batch or an image; see the class.
             params: What `make_params` returned, one entry per image.
+            regions: Masks or label maps of the images, where the stylizer has such a ``region``.
 
         Returns:
             The stylized image: same kind, shape, data type and device as the input.
 
         Raises:
-            ValueError: If the params belong to other styles or another number of images.
+            ValueError: If the params belong to other styles or another number of images, or regions
+                are missing, are not asked for or do not fit.
         """
         images = self._images(image)
         self._check_params(images, params)
+        given = self._regions(images, regions)
         kind = self._lazy.kind
         images.check_sides(kind.least_side, self._lazy.label)
         if images.depth > 1 and not kind.pointwise:
             images, params = self._sliced(images, params)
-        return images.restore(self._transformed(images.batch, params))
+        return images.restore(self._transformed(images.batch, params, given))
 
     @torch.no_grad()
     def stylize_grid(
@@ -237,8 +242,15 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         return torch.stack(views, dim=1)
 
     @torch.no_grad()
-    def show(self, image: AnyImage | Images, *, seed: int = 0, limit: int = 8) -> Image.Image:
-        """Return a contact sheet that shows what the transform does, to look at before training.
+    def show(
+        self,
+        image: AnyImage | Images,
+        *,
+        seed: int = 0,
+        limit: int = 8,
+        regions: AnyRegions | None = None,
+    ) -> Image.Image:
+        """Return a contact sheet of what the transform does: look at it before you train.
 
         Each row shows one image: content, style (if the styles come from the batch), result, half
         the difference around mid-grey, and histograms. ``show`` has a random stream of its own, so
@@ -247,7 +259,8 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         Args:
             image: A batch or an image; see the class.
             seed: Seed of the draw.
-            limit: Largest number of images to show.
+            limit: Most images that are shown.
+            regions: As in `apply_transform`.
 
         Returns:
             A picture, which notebooks display.
@@ -260,7 +273,7 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         check_count("limit", limit)
         images = self._images(image)
         params = self.draw_params(len(images), torch.Generator().manual_seed(seed))
-        results = self._images(self.apply_transform(images, params))
+        results = self._images(self.apply_transform(images, params, regions=regions))
         known = params.applied if isinstance(self.source, BatchStyles) else [False] * len(images)
         styles = [
             row if at_hand else None for row, at_hand in zip(params.style, known, strict=True)
@@ -309,7 +322,16 @@ class StyleTransfer(DrawnTransform[StyleParams]):
             )
         return images.sliced(), params.repeat(images.depth)
 
-    def _transformed(self, batch: Tensor, params: StyleParams) -> Tensor:
+    def _regions(self, images: Images, regions: AnyRegions | None) -> Tensor | None:
+        """Return the regions of a batch, or raise where they are missing or not asked for."""
+        stylizer = self._lazy.on(self.device or images.batch.device)
+        if regions is not None:
+            check_takes_regions(stylizer)
+        if not isinstance(stylizer, InRegion) or not stylizer.takes_regions:
+            return None
+        return stylizer.regions_of(images.batch, regions)
+
+    def _transformed(self, batch: Tensor, params: StyleParams, regions: Tensor | None) -> Tensor:
         rows = params.rows
         if not rows:
             return batch.clone()  # the caller may edit it; what came in may be cached
@@ -317,7 +339,11 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         device = self.device or batch.device
         stylizer = self._lazy.on(device)
         styles = [params.style[row] for row in rows]
-        codes = self.source.codes(styles, batch.to(device), stylizer)
+        if regions is not None and isinstance(self.source, BatchStyles):
+            codes = self.source.codes(styles, batch.to(device), stylizer, regions.to(device))
+        else:
+            codes = self.source.codes(styles, batch.to(device), stylizer)
+        maps = None if regions is None else take_rows(regions, rows)
         strengths = [params.alpha[row] for row in rows]
         alpha = upload(strengths, device, dtype=torch.float32)
         if isinstance(stylizer, ChannelwiseStylizer) and stylizer.takes(picked, device):
@@ -325,7 +351,11 @@ class StyleTransfer(DrawnTransform[StyleParams]):
 
         def paint(some: slice) -> Tensor:
             content = to_content(picked[some]).to(device)
-            stylized = stylizer(content, codes[some], alpha[some], zeros=0.0 in strengths)
+            code = codes[some]
+            if maps is not None and isinstance(stylizer, InRegion):
+                own = stylizer.content_of(content, maps[some].to(device))
+                code = stylizer.with_content_code(code, own, len(content))
+            stylized = stylizer(content, code, alpha[some], zeros=0.0 in strengths)
             return from_content(self._finished(stylized, content), picked[some])
 
         return put_rows(batch, rows, collect(map(paint, stylizer.chunks(picked)), len(picked)))
@@ -343,15 +373,6 @@ class StyleTransfer(DrawnTransform[StyleParams]):
                 f"{params.fingerprint}. Styles from the batch replay on the whole batch only; use "
                 "a StyleBank to replay slices."
             )
-
-
-def _check_names(how: Mapping[str, Any]) -> None:
-    unknown = sorted(set(how) - set(StylizerOptions.__annotations__))
-    if unknown:
-        raise TypeError(
-            f"StyleTransfer takes {sorted(StylizerOptions.__annotations__)} besides its own "
-            f"arguments, got {unknown}. What a stylizer takes of its own goes into options."
-        )
 
 
 def _stylizer_of(styles: Styles) -> str:

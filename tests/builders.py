@@ -82,7 +82,14 @@ BUILDERS = {
 """Stylizers that the suite builds in another way than by ``create_stylizer(name)``."""
 
 
+IN_REGIONS = tuple(f"{name}, tissue" for name in ("colorist", "reinhard", "mkl", "histogram"))
+"""Stylizers of a region, as names for `build`."""
+
+
 def build(name):
     """Return a stylizer of the table, with random weights where a test run cannot have its own."""
     torch.manual_seed(0)
-    return BUILDERS[name]() if name in BUILDERS else create_stylizer(name)
+    if name in BUILDERS:
+        return BUILDERS[name]()
+    name, _, region = name.partition(", ")
+    return create_stylizer(name, region=region or None)

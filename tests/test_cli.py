@@ -17,6 +17,7 @@ from styleaug import StyleBank, __version__, list_stylizers
 from styleaug.cli import main
 from styleaug.commands import arguments
 from styleaug.commands.options import parse_alpha, pick_device
+from styleaug.images import regions
 from styleaug.images.files import find_images, read_image, write_image
 from styleaug.samples import sample_images
 from styleaug.stylizers import DEFAULT_STYLIZER, STYLIZERS, base
@@ -375,6 +376,7 @@ def test_the_version_is_that_of_the_package(capsys):
 def test_choices_are_those_of_the_library():
     assert arguments.STYLIZER == DEFAULT_STYLIZER
     assert arguments.PRECISIONS == base.PRECISIONS
+    assert tuple(regions.REGIONS) == arguments.REGIONS
     assert arguments.TRAINING_PRECISIONS == config.PRECISIONS
     assert arguments.SELECTS == selection.SELECTS
     assert arguments.MERGES == merging.MERGES

@@ -264,3 +264,27 @@ def test_openslide_reads_the_same_slide(slide_path):
     assert (slide.size, slide.levels) == ((WIDTH, HEIGHT), 2)
     assert np.abs(ours.astype(int) - theirs).mean() < 2
     slide.close()
+
+
+def test_a_slide_within_its_tissue_has_no_seams_and_leaves_the_glass(slide_path, tmp_path):
+    stylizer = create_stylizer("mkl", region="tissue")
+    style = np.array(Image.open(NUCLEI[1]).convert("RGB"))
+    code = stylizer.encode_style(torch.from_numpy(style).permute(2, 0, 1)[None].float() / 255)
+    slide, out = open_slide(slide_path), tmp_path / "out.ome.tiff"
+    painter = SlideStyle.of_slide(slide, "mkl", code)  # the region is that of the code
+    assert painter.border >= 18
+    stylize_slide(slide, out, painter, tile=128, compression="deflate")
+    slide.close()
+    before, after = _pixels(slide_path), _pixels(out).astype(int)
+    assert np.abs(after - painter(before)).max() <= 1
+    assert np.abs(after - before)[:50].max() == 0  # glass
+    assert np.abs(after - before)[120:340, 160:480].mean() > 3  # tissue
+    plain = _style(slide_path)(before)
+    assert np.abs(plain.astype(int) - before)[:50].mean() > 3  # what the region is for
+
+
+def test_a_slide_takes_no_masks(slide_path):
+    stylizer = create_stylizer("mkl", region=1)
+    code = stylizer.encode_style(torch.rand(1, 3, 64, 64))
+    with pytest.raises(ValueError, match="region must be found in a slide itself"):
+        SlideStyle("mkl", code, code)

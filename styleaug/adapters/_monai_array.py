@@ -21,8 +21,8 @@ from styleaug.images.batch import CHANNELS, OutOfRange
 from styleaug.images.volume import ChannelMode, Layout, as_volume
 from styleaug.params import StyleParams
 from styleaug.styles import StyleBank, Styles
+from styleaug.stylizers.options import StylizerOptions
 from styleaug.transform import StyleTransfer as CoreStyleTransfer
-from styleaug.transform import StylizerOptions
 
 try:
     from monai.data import get_track_meta
@@ -62,7 +62,7 @@ class StyleTransfer(InvertibleTransform):
         style: Number of the style in the bank.
         alpha: Stylization strength in [0, 1]: 0 keeps the content, 1 is full style.
         **how: ``weights``, ``device``, ``precision``, ``max_batch``, ``preserve_color``, ``mean``,
-            ``std`` and ``options`` as in `styleaug.StyleTransfer`, and:
+            ``std``, ``options`` and ``region`` as in `styleaug.StyleTransfer`, and:
 
             * ``channel_mode``: "rgb": one grey or three colour channels. "each": every channel is
               a grey image of its own. "joint": grey channels that share their statistics.
@@ -125,16 +125,28 @@ class StyleTransfer(InvertibleTransform):
             raise ValueError(f"style must be the number of a style of {source!r}, got {style}.")
         self.params = StyleParams((True,), (style,), (strength,), source.fingerprint(1))
 
-    def __call__(self, img: Any) -> Any:
-        """Return the stylized image."""
-        out = self.stylize(convert_to_tensor(img, track_meta=get_track_meta()), self.params)
+    def __call__(self, img: Any, regions: Any = None) -> Any:
+        """Return the stylized image.
+
+        Args:
+            img: ``(C, H, W)`` or ``(C, H, W, D)``.
+            regions: Its mask or label map, ``(1, H, W)`` or ``(1, H, W, D)``, where ``region`` is
+                a number of classes.
+        """
+        whole = convert_to_tensor(img, track_meta=get_track_meta())
+        out = self.stylize(whole, self.params, regions)
         return self.push_transform(out) if get_track_meta() else out  # type: ignore[no-untyped-call]
 
-    def stylize(self, img: Any, params: StyleParams) -> Any:
-        """Return an image stylized by given params, without recording the operation."""
+    def stylize(self, img: Any, params: StyleParams, regions: Any = None) -> Any:
+        """Return an image as one draw says, without writing down that it was transformed."""
         check_worker(self.core.device)
         images = as_volume(convert_to_tensor(img, track_meta=False), self.layout)
-        out = self.core.apply_transform(images, params.repeat(len(images)))
+        if regions is not None:
+            maps = convert_to_tensor(regions, track_meta=False)
+            maps = self.layout.regions(maps, len(img))
+        else:
+            maps = None
+        out = self.core.apply_transform(images, params.repeat(len(images)), regions=maps)
         return convert_to_dst_type(out, dst=img)[0]
 
     def inverse(self, data: Any) -> Any:
@@ -189,14 +201,14 @@ class RandStyleTransfer(RandomizableTransform, InvertibleTransform):
         seed = int(self.R.randint(MAX_SEED))
         self.params = draw_from(self.transform.core, seed) if self._do_transform else None
 
-    def __call__(self, img: Any, randomize: bool = True) -> Any:
-        """Return the image, stylized with probability ``prob``."""
+    def __call__(self, img: Any, randomize: bool = True, regions: Any = None) -> Any:
+        """Return the image, stylized if it is drawn so; regions as in `StyleTransfer`."""
         check_worker(self.transform.core.device)
         if randomize:
             self.randomize()
         img = convert_to_tensor(img, track_meta=get_track_meta())
         drawn = self.params if self._do_transform else None
-        out = img if drawn is None else self.transform.stylize(img, drawn)
+        out = img if drawn is None else self.transform.stylize(img, drawn, regions)
         return self.push_transform(out) if get_track_meta() else out  # type: ignore[no-untyped-call]
 
     def inverse(self, data: Any) -> Any:

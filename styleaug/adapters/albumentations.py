@@ -21,7 +21,8 @@ from styleaug.adapters._seeding import (
     refuse_arguments_of_batches,
 )
 from styleaug.images.batch import AnyImage, Images, OutOfRange
-from styleaug.images.volume import ChannelMode, as_volumes
+from styleaug.images.regions import AnyRegions
+from styleaug.images.volume import ChannelMode, as_volumes, tall_regions
 from styleaug.styles import Styles
 from styleaug.styles.bank import StyleBank
 from styleaug.stylizers.base import Precision
@@ -83,6 +84,9 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
         value_range: Black and white in the unit of the images, such as ``(0, 4095)``. Values
             outside of it are left unchanged. It applies to styles as well, unless they have 8 bits.
         out_of_range: What to do with floats outside of [0, 1]: "raise", or "clamp".
+        region: As in `styleaug.StyleTransfer`: "tissue", "tissue-on-black", or a number of classes.
+        regions_key: Target that holds the masks or label maps of such classes, "mask"; "masks" of
+            ``images`` and "mask3d" of a ``volume``.
         p: Probability of the call.
 
     Targets:
@@ -118,6 +122,8 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
         channel_mode: str
         value_range: Sequence[float] | None
         out_of_range: str
+        region: str | int | None
+        regions_key: str
 
     def __new__(cls, *_: Any, **given: Any) -> Self:
         """Refuse arguments that Albumentations would ignore with a warning."""
@@ -142,6 +148,8 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
         channel_mode: ChannelMode = "rgb",
         value_range: Sequence[float] | None = None,
         out_of_range: OutOfRange = "raise",
+        region: str | int | None = None,
+        regions_key: str = "mask",
         p: float = 0.5,
     ) -> None:
         super().__init__(p=p)
@@ -168,15 +176,18 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
             options=options,
             value_range=value_range,
             out_of_range=out_of_range,
+            region=region,
         )
+        self.region, self.regions_key = region, regions_key
         # images are let go here: the bank holds all that is needed of them
         plain = _plain(styles)
         self.styles = plain if _is_json(plain) else self._core.source
         self.channel_mode = check_channel_mode(channel_mode, self._core)
         self._stream = WorkerStream()
         self._references: Sequence[Any] | None = None
+        self._regions: Any = None
         # optional under strict=True too; targets_as_params would demand it on every call
-        self._available_keys.add(metadata_key)
+        self._available_keys |= {metadata_key, regions_key}
 
     def __call__(self, *args: Any, force_apply: bool = False, **kwargs: Any) -> Any:
         """Apply the transform, seeded for the current loader worker and epoch."""
@@ -187,10 +198,11 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
             draws = np.random.default_rng(np.random.SeedSequence(entropy))
             self.set_random_state(draws, random.Random(int(draws.integers(_MAX_SEED))))
         self._references = _as_list(kwargs.get(self.metadata_key))
+        self._regions = self._regions_of(kwargs)
         try:
             return super().__call__(*args, force_apply=force_apply, **kwargs)
         finally:
-            self._references = None
+            self._references = self._regions = None
 
     def get_params_dependent_on_data(
         self, params: dict[str, Any], data: dict[str, Any]
@@ -221,7 +233,13 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
         """Stylize a volume ``(D, H, W[, C])`` with the statistics of the whole volume."""
         slices = torch.from_numpy(np.require(_with_channels(volume), requirements=["C", "W"]))
         images = self._as_volumes(slices.permute(3, 1, 2, 0)[None])
-        out = torch.as_tensor(self._applied(images, style_seed, reference))
+        regions = None
+        if self._regions is not None:
+            maps = torch.from_numpy(np.array(self._regions)).squeeze(-1)
+            regions = tall_regions(
+                maps.movedim(0, -1)[None, None], slices.shape[3], self.channel_mode
+            )
+        out = torch.as_tensor(self._applied(images, style_seed, reference, regions))
         return out[0].permute(3, 1, 2, 0).numpy().reshape(np.shape(volume))
 
     def get_transform_init_args(self) -> dict[str, Any]:
@@ -239,10 +257,14 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
     def _painted(self, batch: np.ndarray, style_seed: int, reference: int) -> np.ndarray:
         """Stylize ``(N, H, W, C)``, every image in the same style."""
         if self.channel_mode == "rgb":
-            return np.asarray(self._applied(batch, style_seed, reference))
+            return np.asarray(self._applied(batch, style_seed, reference, self._regions))
         stack = torch.from_numpy(np.require(batch, requirements=["C", "W"]))
         images = self._as_volumes(stack.permute(0, 3, 1, 2).unsqueeze(-1))
-        out = torch.as_tensor(self._applied(images, style_seed, reference))
+        regions = None
+        if self._regions is not None:
+            maps = torch.from_numpy(np.array(self._regions)).reshape(-1, 1, *batch.shape[1:3], 1)
+            regions = tall_regions(maps, batch.shape[3], self.channel_mode)
+        out = torch.as_tensor(self._applied(images, style_seed, reference, regions))
         return out.squeeze(-1).permute(0, 2, 3, 1).numpy()
 
     def _as_volumes(self, volumes: torch.Tensor) -> Images:
@@ -253,9 +275,26 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
             out_of_range=self._core.out_of_range,
         )
 
-    def _applied(self, images: np.ndarray | Images, style_seed: int, reference: int) -> AnyImage:
+    def _applied(
+        self,
+        images: np.ndarray | Images,
+        style_seed: int,
+        reference: int,
+        regions: AnyRegions | None,
+    ) -> AnyImage:
         core = self._core_for(reference)
-        return core.apply_transform(images, draw_from(core, style_seed, len(images)))
+        params = draw_from(core, style_seed, len(images))
+        return core.apply_transform(images, params, regions=regions)
+
+    def _regions_of(self, targets: Mapping[str, Any]) -> Any:
+        if not isinstance(self._core.region, int):
+            return None
+        if self.regions_key not in targets:
+            raise ValueError(
+                f"region={self._core.region} needs the target {self.regions_key!r} with a mask or "
+                f"label map, got {sorted(targets)}. Name another as regions_key=."
+            )
+        return targets[self.regions_key]
 
     def _core_for(self, reference: int) -> CoreStyleTransfer:
         """Return the core, or one with the reference of this call as its only style."""

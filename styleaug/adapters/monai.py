@@ -45,7 +45,11 @@ class RandStyleTransferd(RandomizableTransform, MapTransform, InvertibleTransfor
         prob: Probability of the transform.
         alpha: Stylization strength, one number or a range.
         allow_missing_keys: Whether samples may lack keys.
+        regions_key: Key of the mask or label map, where ``region`` is a number of classes.
         **how: As in `StyleTransfer`.
+
+    Raises:
+        ValueError: If one of ``region`` and ``regions_key`` is missing that needs the other.
 
     Example:
         >>> import torch
@@ -66,11 +70,13 @@ class RandStyleTransferd(RandomizableTransform, MapTransform, InvertibleTransfor
         prob: float = 0.1,
         alpha: float | Sequence[float] = 1.0,
         allow_missing_keys: bool = False,
+        regions_key: Hashable | None = None,
         **how: Unpack[VolumeOptions],
     ) -> None:
         MapTransform.__init__(self, keys, allow_missing_keys)
         RandomizableTransform.__init__(self, prob)
         self.transform = RandStyleTransfer(stylizer, styles, 1.0, alpha, **how)
+        self.regions_key = _check_key(regions_key, self.transform.transform)
         self._stream = WorkerStream()
 
     def set_random_state(self, seed: int | None = None, state: Any = None) -> RandStyleTransferd:
@@ -88,9 +94,12 @@ class RandStyleTransferd(RandomizableTransform, MapTransform, InvertibleTransfor
         self.randomize(None)
         if self._do_transform:
             self.transform.randomize()
+        regions = _regions(sample, self.regions_key)
         for key in self.key_iterator(sample):
             image = convert_to_tensor(sample[key], track_meta=get_track_meta())
-            sample[key] = self.transform(image, randomize=False) if self._do_transform else image
+            if self._do_transform:
+                image = self.transform(image, randomize=False, regions=regions)
+            sample[key] = image
             if get_track_meta():
                 self.push_transform(sample, key)  # type: ignore[no-untyped-call]
         return sample
@@ -115,7 +124,11 @@ class StyleTransferd(MapTransform, InvertibleTransform):
         style: Number of the style in the bank.
         alpha: Stylization strength in [0, 1].
         allow_missing_keys: Whether samples may lack keys.
+        regions_key: Key of the mask or label map, where ``region`` is a number of classes.
         **how: As in `StyleTransfer`.
+
+    Raises:
+        ValueError: If one of ``region`` and ``regions_key`` is missing that needs the other.
 
     Example:
         >>> import torch
@@ -134,16 +147,19 @@ class StyleTransferd(MapTransform, InvertibleTransform):
         style: int = 0,
         alpha: float = 1.0,
         allow_missing_keys: bool = False,
+        regions_key: Hashable | None = None,
         **how: Unpack[VolumeOptions],
     ) -> None:
         MapTransform.__init__(self, keys, allow_missing_keys)
         self.transform = StyleTransfer(stylizer, styles, style, alpha, **how)
+        self.regions_key = _check_key(regions_key, self.transform)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return the sample with the images of the keys stylized."""
         sample = dict(data)
+        regions = _regions(sample, self.regions_key)
         for key in self.key_iterator(sample):
-            sample[key] = self.transform(sample[key])
+            sample[key] = self.transform(sample[key], regions=regions)
         return sample
 
     def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -152,6 +168,23 @@ class StyleTransferd(MapTransform, InvertibleTransform):
         for key in self.key_iterator(sample):
             sample[key] = self.transform.inverse(sample[key])
         return sample
+
+
+def _check_key(regions_key: Hashable | None, transform: StyleTransfer) -> Hashable | None:
+    """Return the key, or raise ``ValueError`` where it is missing or there is no use for it."""
+    region = transform.core.region
+    if isinstance(region, int) != (regions_key is not None):
+        raise ValueError(
+            f"regions_key= names the masks or label maps of a region= that is a number of classes, "
+            f"got regions_key={regions_key!r} and region={region!r}."
+        )
+    return regions_key
+
+
+def _regions(sample: Mapping[Hashable, Any], key: Hashable | None) -> Any:
+    if key is not None and key not in sample:
+        raise KeyError(f"regions_key={key!r} is not in the sample, it has {list(sample)}.")
+    return None if key is None else sample[key]
 
 
 RandStyleTransferD = RandStyleTransferDict = RandStyleTransferd

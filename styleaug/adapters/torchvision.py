@@ -15,12 +15,12 @@ from styleaug.adapters._host import missing_host
 from styleaug.adapters._seeding import check_channel_mode
 from styleaug.adapters.loader import StyleLoader
 from styleaug.images.batch import OutOfRange
-from styleaug.images.volume import ChannelMode, as_volumes
+from styleaug.images.volume import ChannelMode, as_volumes, tall_regions
 from styleaug.params import StyleParams
 from styleaug.styles import BatchStyles, Styles
 from styleaug.stylizers.base import Stylizer
+from styleaug.stylizers.options import StylizerOptions
 from styleaug.transform import StyleTransfer as CoreStyleTransfer
-from styleaug.transform import StylizerOptions
 
 try:
     from torchvision import tv_tensors
@@ -62,11 +62,12 @@ class StyleTransfer(v2.Transform):  # type: ignore[misc]
             channel is a grey image of its own, any number of them. "joint": grey channels that
             share their statistics. The last two take tensors and need styles of their own.
         **how: ``weights``, ``device``, ``precision``, ``max_batch``, ``preserve_color``, ``mean``,
-            ``std`` and ``options`` as in `styleaug.StyleTransfer`.
+            ``std``, ``options`` and ``region`` as in `styleaug.StyleTransfer`. With a number of
+            classes as ``region``, the regions are the ``tv_tensors.Mask`` of the sample.
 
     Raises:
-        ValueError: If an argument is out of range, or a single sample is given although ``styles``
-            or ``portion`` need a batch.
+        ValueError: If an argument is out of range, a single sample comes where ``styles`` or
+            ``portion`` need a batch, or there is not one mask where ``region`` needs it.
 
     Example:
         >>> import torch
@@ -110,24 +111,30 @@ class StyleTransfer(v2.Transform):  # type: ignore[misc]
             **how,
         )
         self.channel_mode = check_channel_mode(channel_mode, self._core)
+        if isinstance(self._core.region, int):  # masks are seen, and come back as they are
+            self._transformed_types = (*self._transformed_types, tv_tensors.Mask)
 
-    def make_params(self, flat_inputs: list[Any]) -> dict[str, StyleParams]:
-        """Draw once per call: one row for each image of the largest batch among the inputs."""
-        if flat_inputs and not any(_is_batch(item) for item in flat_inputs):
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """Draw once for the call: a row per image of the largest batch among the inputs."""
+        images = [item for item in flat_inputs if not isinstance(item, tv_tensors.Mask)]
+        if images and not any(_is_batch(item) for item in images):
             self._check_sample()
-        counts = [_image_count(item) for item in flat_inputs]
-        return {"style": self._core.draw_params(max(counts, default=1))}
+        counts = [_image_count(item) for item in images]
+        drawn = self._core.draw_params(max(counts, default=1))
+        return {"style": drawn, "regions": self._regions(flat_inputs)}
 
-    def transform(self, inpt: Any, params: dict[str, StyleParams]) -> Any:
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Stylize one image, video or batch with the rows that were drawn."""
-        drawn = params["style"]
+        drawn, regions = params["style"], params.get("regions")
+        if isinstance(inpt, tv_tensors.Mask):
+            return inpt
         if isinstance(inpt, PIL.Image.Image):
             if self.channel_mode != "rgb":
                 raise ValueError(
                     f"channel_mode={self.channel_mode!r} takes tensors, got a PIL image of mode "
                     f"{inpt.mode}: put v2.ToImage() before."
                 )
-            return self._core.apply_transform(inpt, drawn[:1])
+            return self._core.apply_transform(inpt, drawn[:1], regions=regions)
         frames = inpt.as_subclass(Tensor)
         if frames.ndim < 3:
             raise ValueError(
@@ -139,7 +146,9 @@ class StyleTransfer(v2.Transform):  # type: ignore[misc]
         rows = drawn[: _image_count(inpt)]
         if len(rows) < len(flat):  # a video: every frame has the draw of its clip
             rows = rows.repeat(len(flat) // len(rows))
-        out = torch.as_tensor(self._painted(flat, rows)).reshape(frames.shape)
+        if regions is not None:
+            regions = regions.reshape(-1, 1, *regions.shape[-2:])
+        out = torch.as_tensor(self._painted(flat, rows, regions)).reshape(frames.shape)
         return out if _is_pure_tensor(inpt) else tv_tensors.wrap(out, like=inpt)
 
     def __repr__(self) -> str:
@@ -149,16 +158,32 @@ class StyleTransfer(v2.Transform):  # type: ignore[misc]
         """Return the settings for ``repr``."""
         return self._core.extra_repr()
 
-    def _painted(self, batch: Tensor, rows: StyleParams) -> Any:
+    def _regions(self, flat_inputs: list[Any]) -> Tensor | None:
+        """Return the mask of a sample, or of a batch, if the stylizer wants one."""
+        if not isinstance(self._core.region, int):
+            return None
+        masks = [item for item in flat_inputs if isinstance(item, tv_tensors.Mask)]
+        if len(masks) != 1:
+            raise ValueError(
+                f"region={self._core.region} needs one tv_tensors.Mask in a sample, got "
+                f"{len(masks)}."
+            )
+        mask: Tensor = masks[0].as_subclass(Tensor)
+        return mask
+
+    def _painted(self, batch: Tensor, rows: StyleParams, regions: Tensor | None) -> Any:
         if self.channel_mode == "rgb":
-            return self._core.apply_transform(batch, rows)
+            return self._core.apply_transform(batch, rows, regions=regions)
         images = as_volumes(
             batch.unsqueeze(-1),
             mode=self.channel_mode,
             value_range=self._core.value_range,
             out_of_range=self._core.out_of_range,
         )
-        return self._core.apply_transform(images, rows.repeat(len(images) // len(batch)))
+        times = len(images) // len(batch)
+        if regions is not None:
+            regions = tall_regions(regions.unsqueeze(-1), batch.shape[1], self.channel_mode)
+        return self._core.apply_transform(images, rows.repeat(times), regions=regions)
 
     def _check_sample(self) -> None:
         """Raise ``ValueError`` where a single sample can never be what the arguments ask for."""
@@ -189,6 +214,8 @@ class StyleMix(v2.Transform):  # type: ignore[misc]
         image_getter: "default" takes the first item of a tuple or list, or the entry of a dict
             named "image", "images", "img", "inputs" or "pixel_values"; otherwise a function from
             the batch to its images.
+        regions_getter: A function from the batch to the masks or label maps of its images, where
+            the transform has a number of classes as ``region``.
 
     Raises:
         ValueError: If ``image_getter`` does not find a batch of images.
@@ -207,17 +234,19 @@ class StyleMix(v2.Transform):  # type: ignore[misc]
         transform: CoreStyleTransfer,
         *,
         image_getter: Literal["default"] | Callable[[Any], Tensor] = "default",
+        regions_getter: Callable[[Any], Tensor] | None = None,
     ) -> None:
         super().__init__()
         self._core = transform
-        self.image_getter = image_getter
+        self.image_getter, self.regions_getter = image_getter, regions_getter
 
     def forward(self, *inputs: Any) -> Any:
         """Return the batch with its images stylized and everything else as it came."""
         batch = inputs if len(inputs) > 1 else inputs[0]
         images = find_image(batch, self.image_getter)
         flat, spec = tree_flatten(batch)
-        return tree_unflatten(replace_leaf(flat, images, self._core(images)), spec)
+        given = {} if self.regions_getter is None else {"regions": self.regions_getter(batch)}
+        return tree_unflatten(replace_leaf(flat, images, self._core(images, **given)), spec)
 
     def __repr__(self) -> str:
         return f"StyleMix({self.extra_repr()})"

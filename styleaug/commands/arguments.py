@@ -10,6 +10,7 @@ STYLIZER = "micro"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 TRAINING_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 ACCELERATORS = ("auto", "cpu", "cuda", "mps")
+REGIONS = ("tissue", "tissue-on-black")
 SELECTS = ("random", "nearest", "farthest")
 MERGES = ("mean_prob", "mean_logit", "max", "vote")
 ACTIVATIONS = ("softmax", "sigmoid")
@@ -139,6 +140,7 @@ def add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
     add("--skip-existing", action="store_true", help="leave out contents whose outputs exist")
     add_slices_argument(parser)
     add_range_arguments(parser)
+    add_region_argument(parser)
     add_stylizer_arguments(parser)
     parser.set_defaults(stylizer=None)  # that of a bank in --style, or the default
 
@@ -156,6 +158,7 @@ def add_preview_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, metavar="N", help="as styleaug stylize will draw (0)")
     add("--overwrite", action="store_true", help="replace an existing page")
     add_range_arguments(parser)
+    add_region_argument(parser)
     add_stylizer_arguments(parser)
     parser.set_defaults(stylizer=None)  # that of a bank in --style, or the default
 
@@ -171,6 +174,15 @@ def add_stylizer_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (auto: cuda if there is one)")
     add("--precision", default="auto", choices=PRECISIONS)
+
+
+def add_region_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare where colour stylizers take statistics."""
+    parser.add_argument(
+        "--region",
+        choices=REGIONS,
+        help="of colorist, reinhard, mkl, histogram: leave glass, or black, as it is",
+    )
 
 
 def add_slices_argument(parser: argparse.ArgumentParser) -> None:
@@ -234,6 +246,7 @@ def add_bank_arguments(parser: argparse.ArgumentParser) -> None:
     add("--overwrite", action="store_true", help="replace an existing bank")
     add_slices_argument(parser)
     add_range_arguments(parser)
+    add_region_argument(parser)
     add_stylizer_arguments(parser)
 
 

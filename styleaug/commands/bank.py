@@ -31,7 +31,10 @@ def run_bank(options: argparse.Namespace, console: Console) -> int:
     if options.count is not None and not 1 <= options.count <= len(files):
         raise ValueError(f"--count must be between 1 and {len(files)}, got {options.count}.")
     stylizer = create_stylizer(
-        options.stylizer, weights=options.weights, precision=options.precision
+        options.stylizer,
+        weights=options.weights,
+        precision=options.precision,
+        region=options.region,
     ).to(pick_device(options.device))
     with progress_bar(console) as progress:
         task = progress.add_task("styles", total=len(files))

@@ -32,7 +32,8 @@ def run_export(options: argparse.Namespace, console: Console) -> int:
             raise FileExistsError(f"{str(target)!r} exists. Pass --overwrite to replace it.")
     bank = StyleBank.load(saved[0]) if saved else None
     name = options.stylizer or (bank.code.stylizer if bank else DEFAULT_STYLIZER)
-    stylizer = create_stylizer(name, weights=options.weights).freeze()
+    region = bank.code.region if bank and name == bank.code.stylizer else None
+    stylizer = create_stylizer(name, weights=options.weights, region=region).freeze()
     broken: list[Path] = []
     if bank is None:
         name_others(console, options.style)

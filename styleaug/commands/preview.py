@@ -24,7 +24,6 @@ from styleaug.images.comparison import comparison_sheet
 from styleaug.images.page import html_page, picture, wide_table
 from styleaug.images.sheet import to_picture
 from styleaug.styles.bank import StyleBank
-from styleaug.stylizers import create_stylizer
 from styleaug.transform import StyleTransfer
 
 _CELL = 320
@@ -66,8 +65,11 @@ def run_preview(options: argparse.Namespace, console: Console) -> int:
     _check_page(options, [*(file for job in jobs for file in job.files), *styles.inputs])
     name_others(console, [*options.content, *options.style])
     device = pick_device(options.device)
-    stylizer = create_stylizer(
-        options.stylizer or styles.stylizer, weights=options.weights, precision=options.precision
+    stylizer = styles.create(
+        options.stylizer,
+        region=options.region,
+        weights=options.weights,
+        precision=options.precision,
     ).to(device)
     reading = Reading(options.size, window, stylizer)
     chosen = evenly(jobs, options.count)

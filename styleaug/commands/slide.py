@@ -14,7 +14,6 @@ from styleaug.commands.options import parse_alpha, parse_window, pick_device, pr
 from styleaug.commands.style_inputs import StyleInputs
 from styleaug.slides import SlideStyle, open_slide, stylize_slide
 from styleaug.styles.bank import StyleBank
-from styleaug.stylizers import create_stylizer
 from styleaug.stylizers.base import Stylizer
 from styleaug.stylizers.code import StyleCode
 from styleaug.stylizers.content_code import check_takes_content_code
@@ -43,8 +42,9 @@ def run_slide(options: argparse.Namespace, console: Console) -> int:
     slide = open_slide(options.content[0], options.level or 0)
     try:
         device = pick_device(options.device)
-        stylizer = create_stylizer(
-            options.stylizer or (given.stylizer if given.banks else _STYLIZER),
+        stylizer = given.create(
+            options.stylizer or (None if given.banks else _STYLIZER),
+            region=options.region,
             weights=options.weights,
             precision=options.precision,
         ).to(device)

@@ -13,8 +13,8 @@ from styleaug.images.files import find_images
 from styleaug.images.scan import AnyWindow
 from styleaug.styles.bank import StyleBank
 from styleaug.styles.volumes import Slices
-from styleaug.stylizers import DEFAULT_STYLIZER
-from styleaug.stylizers.base import Stylizer
+from styleaug.stylizers import DEFAULT_STYLIZER, create_stylizer
+from styleaug.stylizers.base import Precision, Stylizer
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,29 @@ class StyleInputs:
     def stylizer(self) -> str:
         """Name of what encoded the banks, or the default."""
         return self.banks[0].code.stylizer if self.banks else DEFAULT_STYLIZER
+
+    def create(
+        self,
+        name: str | None,
+        *,
+        region: str | None = None,
+        weights: str | None = None,
+        precision: Precision = "auto",
+    ) -> Stylizer:
+        """Return the stylizer that is named, or that of the banks, with their region.
+
+        Raises:
+            ValueError: If it needs masks or label maps, which files do not have.
+        """
+        chosen = name or self.stylizer
+        of_bank = self.banks[0].code.region if self.banks and chosen == self.stylizer else None
+        where = region or of_bank
+        if isinstance(where, int):
+            raise ValueError(
+                f"--style holds a bank of region={where}, for contents that come with masks or "
+                "label maps: use it in Python, with regions=."
+            )
+        return create_stylizer(chosen, weights=weights, precision=precision, region=where)
 
     def encoded(
         self,

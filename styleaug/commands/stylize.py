@@ -34,7 +34,6 @@ from styleaug.commands.style_inputs import StyleInputs
 from styleaug.images.batch import Images
 from styleaug.images.sheet import contact_sheet, to_picture
 from styleaug.styles.bank import StyleBank
-from styleaug.stylizers import create_stylizer
 from styleaug.stylizers.base import Precision
 from styleaug.transform import StyleTransfer
 
@@ -52,6 +51,7 @@ class StylizeOptions:
     device: str = "auto"
     precision: Precision = "auto"
     weights: str | None = None
+    region: str | None = None
     alpha: str = "1.0"
     grid: str | None = None
     each_style: bool = False
@@ -100,8 +100,11 @@ def stylize_files(options: StylizeOptions, console: Console) -> int:
     _check_grid(options, all_jobs, inputs)
     name_others(console, [*options.content, *options.style])
     device = pick_device(options.device)
-    stylizer = create_stylizer(
-        options.stylizer or given.stylizer, weights=options.weights, precision=options.precision
+    stylizer = given.create(
+        options.stylizer,
+        region=options.region,
+        weights=options.weights,
+        precision=options.precision,
     ).to(device)
     reading = Reading(options.size, window, stylizer)
     with progress_bar(console) as progress:

@@ -60,7 +60,8 @@ def run_tta(options: argparse.Namespace, console: Console) -> int:
 
 def _build(options: argparse.Namespace, bank: StyleBank, device: str) -> StyleTTA:
     name = options.stylizer or bank.code.stylizer
-    stylizer = create_stylizer(name, weights=options.weights).to(device)
+    region = bank.code.region if name == bank.code.stylizer else None
+    stylizer = create_stylizer(name, weights=options.weights, region=region).to(device)
     guard = None if options.keep_edges is None else KeepsEdges(options.keep_edges)
     return StyleTTA(
         load_model(options.model, device),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from styleaug.functional.moments import pixel_shares
 from styleaug.functional.roots import matrix_roots
 
 
@@ -27,13 +28,14 @@ def blend(content: Tensor, stylized: Tensor, alpha: Tensor) -> Tensor:
     return torch.lerp(content, stylized, alpha.view(-1, 1, 1, 1).to(content.dtype))
 
 
-def mean_covariance(image: Tensor) -> tuple[Tensor, Tensor]:
+def mean_covariance(image: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Return the mean colour and the biased colour covariance of each image.
 
     Computed from plain sums, like `channel_moments`.
 
     Args:
         image: float ``(B, C, H, W)``.
+        weights: float ``(B, 1, H, W)`` of at least 0: how much every pixel counts; None: all alike.
 
     Returns:
         ``(B, C, 1)`` and ``(B, C, C)``.
@@ -44,6 +46,11 @@ def mean_covariance(image: Tensor) -> tuple[Tensor, Tensor]:
         0.25
     """
     flat = image.flatten(2)
+    if weights is not None:
+        shares = pixel_shares(weights).flatten(2)
+        mean = (flat * shares).sum(dim=2, keepdim=True)
+        away = flat - mean
+        return mean, (away * shares) @ away.transpose(1, 2)
     mean = flat.mean(dim=2, keepdim=True)
     return mean, flat @ flat.transpose(1, 2) / flat.shape[2] - mean @ mean.transpose(1, 2)
 

@@ -48,7 +48,7 @@ def channel_mean_std(
     return mean, (var + eps).sqrt()
 
 
-def channel_moments(image: Tensor) -> tuple[Tensor, Tensor]:
+def channel_moments(image: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Return the mean and biased standard deviation of each channel from two plain sums.
 
     For images in [0, 1] the result agrees with `channel_mean_std` to about 1e-5 and takes two
@@ -57,6 +57,7 @@ def channel_moments(image: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         image: float32 ``(B, C, H, W)`` in about [0, 1].
+        weights: float ``(B, 1, H, W)`` of at least 0: how much every pixel counts; None: all alike.
 
     Returns:
         Two ``(B, C, 1, 1)`` tensors.
@@ -66,11 +67,26 @@ def channel_moments(image: Tensor) -> tuple[Tensor, Tensor]:
         >>> mean.item(), std.item()
         (0.5, 0.5)
     """
+    if weights is not None:
+        shares = pixel_shares(weights)
+        mean = (image * shares).sum(dim=(2, 3), keepdim=True)
+        variance = ((image - mean).square() * shares).sum(dim=(2, 3), keepdim=True)
+        return mean, variance.clamp_min(1e-12).sqrt()
     count = image.shape[2] * image.shape[3]
     mean = image.mean(dim=(2, 3), keepdim=True)
     norm = torch.linalg.vector_norm(image, dim=(2, 3), keepdim=True)
     # not 0, where a root has no finite slope: a flat image must not break a training
     return mean, (norm.square() / count - mean.square()).clamp_min(1e-12).sqrt()
+
+
+def pixel_shares(weights: Tensor) -> Tensor:
+    """Return weights ``(B, 1, H, W)`` that add up to 1 in every image; 0 where all are 0.
+
+    Example:
+        >>> pixel_shares(torch.tensor([1.0, 3.0]).view(1, 1, 1, 2)).flatten().tolist()
+        [0.25, 0.75]
+    """
+    return weights / weights.sum(dim=(2, 3), keepdim=True).clamp_min(1e-6)
 
 
 def feature_moments(features: Tensor, *, eps: float = 1e-5) -> tuple[Tensor, Tensor]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Generic, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -35,14 +35,16 @@ class DrawnTransform(nn.Module, Generic[Params]):
         *,
         generator: torch.Generator | None = None,
         ids: Sequence[int | str] | None = None,
+        **given: Any,
     ) -> AnyImage:
         """Draw params and apply them.
 
         Args:
             image: A batch or an image; see the class.
             generator: Source of randomness, instead of ``seed`` or PyTorch's own.
-            ids: One id per image, instead of a generator: a sample then gets the same draw in any
-                batch.
+            ids: One id per image, instead of a generator: a sample then gets the same draw
+                whatever batch it comes in.
+            **given: What else `apply_transform` takes, such as ``regions`` of `StyleTransfer`.
 
         Returns:
             The changed image: same kind, shape, data type and device as the input.
@@ -50,7 +52,7 @@ class DrawnTransform(nn.Module, Generic[Params]):
         call = self._drawn_and_applied
         if torch.compiler.is_compiling():  # draws differ in every call: nothing to compile
             call = torch.compiler.disable(call)
-        return call(image, generator, ids)
+        return call(image, generator, ids, given)
 
     def make_params(
         self,
@@ -81,9 +83,11 @@ class DrawnTransform(nn.Module, Generic[Params]):
         image: AnyImage | Images,
         generator: torch.Generator | None,
         ids: Sequence[int | str] | None,
+        given: Mapping[str, Any],
     ) -> AnyImage:
         images = self._images(image)
-        return self.apply_transform(images, self.draw_params(len(images), generator, ids=ids))
+        params = self.draw_params(len(images), generator, ids=ids)
+        return self.apply_transform(images, params, **given)
 
     def _images(self, image: AnyImage | Images) -> Images:
         return as_images(image)

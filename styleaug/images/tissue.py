@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,14 @@ from torch import Tensor
 from styleaug._checks import check_choice
 from styleaug.images.checks import check_images, check_unit_range
 
+Background: TypeAlias = Literal["white", "black"]
+
+BACKGROUNDS = ("white", "black")
+ALL_TISSUE, NO_TISSUE = -1.0, 2.0
+"""Thresholds that everything, or nothing, lies beyond."""
+RADIUS = 8
+REACH = 2 * RADIUS + 2
+"""How far a pixel of the mask sees: two means of the guided filter, and one before the cut."""
 _LEVELS = 64
 _SEPARATED = 0.75
 """Smallest share of the variance that two classes must explain."""
@@ -21,7 +29,7 @@ _LEAST = 0.05
 
 
 def tissue_mask(
-    images: Tensor, *, background: Literal["white", "black"] = "white", radius: int = 8
+    images: Tensor, *, background: Background = "white", radius: int = RADIUS
 ) -> Tensor:
     """Return a soft mask of tissue: 0 is empty glass, air or black, 1 is tissue.
 
@@ -53,15 +61,68 @@ def tissue_mask(
     """
     check_images("images", images)
     check_unit_range("images", images)
-    check_choice("background", background, ("white", "black"))
-    white = background == "white"
-    images = images.float()
-    distance = 1.0 - images.amin(1, keepdim=True) if white else images.amax(1, keepdim=True)
-    smooth = box_mean(distance, 2)
-    threshold, found = _otsu(smooth)
-    cut = (smooth > threshold.view(-1, 1, 1, 1)).float()
+    check_choice("background", background, BACKGROUNDS)
+    threshold = tissue_threshold(images, background)
+    whole = torch.where(threshold < NO_TISSUE, threshold, ALL_TISSUE)
+    return tissue_beyond(images, whole, background, radius)
+
+
+def tissue_threshold(images: Tensor, background: Background = "white") -> Tensor:
+    """Return how far from white or black tissue begins, picture by picture, by Otsu's threshold.
+
+    Args:
+        images: float ``(B, 3, H, W)`` in [0, 1], RGB.
+        background: As in `tissue_mask`.
+
+    Returns:
+        float32 ``(B,)``; `ALL_TISSUE` where there are no two classes or the emptier one is not
+        empty, `NO_TISSUE` where the picture is empty as a whole.
+
+    Example:
+        >>> tissue_threshold(torch.tensor([0.97, 0.4]).view(2, 1, 1, 1).expand(2, 3, 9, 9))
+        tensor([ 2., -1.])
+    """
+    distance = _distance(images, background)
+    threshold, found = _otsu(box_mean(distance, 2))
+    empty = distance.flatten(1).mean(1) < _EMPTY
+    one = torch.where(empty, NO_TISSUE, ALL_TISSUE)
+    return torch.where(found, threshold, one)
+
+
+def tissue_beyond(
+    images: Tensor, threshold: Tensor, background: Background = "white", radius: int = RADIUS
+) -> Tensor:
+    """Return the soft mask of what is further from white or black than a threshold.
+
+    A pixel depends on what is nearer than `REACH` (at the default radius), so that parts of a
+    picture come out as the whole does.
+
+    Args:
+        images: float ``(B, 3, H, W)`` in [0, 1], RGB.
+        threshold: ``(B,)``, as `tissue_threshold` gives it.
+        background: As in `tissue_mask`.
+        radius: Of the guided filter, in pixels.
+
+    Returns:
+        float32 ``(B, 1, H, W)`` in [0, 1].
+
+    Example:
+        >>> grey = torch.full((1, 3, 32, 32), 0.4)
+        >>> tissue_beyond(grey, torch.tensor([0.2])).unique()
+        tensor([1.])
+    """
+    distance, level = _distance(images, background), threshold.view(-1, 1, 1, 1)
+    cut = (box_mean(distance, 2) > level).float()
     soft = guided_filter(distance, cut, radius)
-    return torch.where(found.view(-1, 1, 1, 1), soft, torch.ones_like(soft))
+    return torch.where((level > ALL_TISSUE) & (level < NO_TISSUE), soft, cut)
+
+
+def _distance(images: Tensor, background: Background) -> Tensor:
+    """Return how far every pixel is from white, or from black, ``(B, 1, H, W)``."""
+    images = images.float()
+    if background == "white":
+        return 1.0 - images.amin(1, keepdim=True)
+    return images.amax(1, keepdim=True)
 
 
 def guided_filter(guide: Tensor, image: Tensor, radius: int, eps: float = 1e-3) -> Tensor:

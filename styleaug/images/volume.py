@@ -65,6 +65,17 @@ class Layout:
                 f"{self.a_min} and a_max={self.a_max} too. Leave out one of the two."
             )
 
+    def regions(self, regions: Tensor, channels: int) -> Tensor:
+        """Return the label map ``(1, H, W[, D])`` of an image of so many channels as a record's."""
+        if regions.ndim not in (3, 4) or len(regions) != 1:
+            raise ValueError(
+                f"regions must be (1, H, W) or (1, H, W, D) as the image, got "
+                f"{tuple(regions.shape)}."
+            )
+        axis = self.slice_axis if self.slice_axis < 0 else self.slice_axis + 1
+        volume = regions.unsqueeze(-1) if regions.ndim == 3 else regions.movedim(axis, -1)
+        return tall_regions(volume.unsqueeze(0), channels, self.channel_mode)
+
     def bounds(self, volume: Tensor) -> Bounds | None:
         """Return black and white in the unit of a volume ``(C, H, W, D)``; None for [0, 1]."""
         if self.window is not None:
@@ -159,6 +170,26 @@ def as_volumes(
         return back(out if mode == "rgb" else out.reshape(-1, *volumes.shape[1:]))
 
     return Images(tall, restore, depth, tuple(volumes.shape))
+
+
+def tall_regions(regions: Tensor, channels: int, mode: ChannelMode = "rgb") -> Tensor:
+    """Return the masks or label maps of volumes as those of the record of `as_volumes`.
+
+    Args:
+        regions: ``(B, 1, H, W, D)``.
+        channels: How many the volumes have; their channels share the regions.
+        mode: As in `as_volumes`.
+
+    Returns:
+        ``(B, 1, D * H, W)``, with as many rows and as high as the images of the record.
+
+    Example:
+        >>> tall_regions(torch.zeros(2, 1, 40, 50, 6), 7, "each").shape
+        torch.Size([14, 1, 240, 50])
+    """
+    if mode != "rgb":
+        regions = regions.expand(-1, channels, -1, -1, -1)
+    return _grouped(regions, mode).movedim(-1, 2).flatten(2, 3)
 
 
 def _grouped(volumes: Tensor, mode: ChannelMode) -> Tensor:

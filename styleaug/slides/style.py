@@ -9,11 +9,12 @@ import torch
 
 from styleaug._checks import check_probability
 from styleaug.slides.reader import Slide
-from styleaug.slides.tissue import tissue_patches
+from styleaug.slides.tissue import overview, tissue_patches
 from styleaug.stylizers.base import Stylizer
 from styleaug.stylizers.code import StyleCode
 from styleaug.stylizers.content_code import ContentCoded, check_takes_content_code
 from styleaug.stylizers.lazy import LazyStylizer
+from styleaug.stylizers.region import InRegion
 
 
 class SlideStyle:
@@ -49,7 +50,12 @@ class SlideStyle:
         device: str = "cpu",
     ) -> None:
         self.alpha = check_probability("alpha", alpha)
-        self._lazy, self.device = LazyStylizer(stylizer, {}), device
+        self._lazy, self.device = LazyStylizer(stylizer, _region(stylizer, style)), device
+        if isinstance(self._stylizer, InRegion) and self._stylizer.takes_regions:
+            raise ValueError(
+                f"region must be found in a slide itself, such as 'tissue'; {style.source!r} needs "
+                "masks."
+            )
         for name, code in (("style", style), ("content", content)):
             if len(code) != 1:
                 raise ValueError(f"{name} must hold one code for the whole slide, got {len(code)}.")
@@ -69,9 +75,14 @@ class SlideStyle:
         device: str = "cpu",
     ) -> SlideStyle:
         """Return the style of a slide whose code is taken from a sample of its tissue."""
-        built = check_takes_content_code(LazyStylizer(stylizer, {}).on(device))
+        lazy = LazyStylizer(stylizer, _region(stylizer, style))
+        built = check_takes_content_code(lazy.on(device))
         patches = torch.from_numpy(tissue_patches(slide)).permute(0, 3, 1, 2)
-        content = built.encode_content(patches.to(device).float() / 255.0, together=True)
+        given: dict[str, Any] = {"together": True}
+        if isinstance(built, InRegion):
+            small = torch.from_numpy(overview(slide)).permute(2, 0, 1)[None]
+            given["overview"] = small.to(device).float() / 255.0
+        content = built.encode_content(patches.to(device).float() / 255.0, **given)
         return cls(stylizer, style, content, alpha, device)
 
     @property
@@ -99,3 +110,8 @@ class SlideStyle:
             "alpha": self.alpha,
             "stylizer": self._stylizer.identity,
         }
+
+
+def _region(stylizer: str | Stylizer, style: StyleCode) -> dict[str, Any]:
+    """Return the region of a style as an argument of the stylizer that is made for it."""
+    return {"region": style.region} if isinstance(stylizer, str) else {}

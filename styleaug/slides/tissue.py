@@ -118,6 +118,12 @@ def _most_coloured(slide: Slide, tile: Region, side: int, rank: int) -> np.ndarr
     return chosen
 
 
+def overview(slide: Slide) -> np.ndarray:
+    """Return the whole slide, shrunk, as uint8 pixels ``(1, N, 3)`` in no order."""
+    cells = [_shrunk(cell).reshape(-1, 3) for cell in _cells(slide, 4 * SIDE)]
+    return np.concatenate(cells)[None]
+
+
 def _cells(slide: Slide, tile: int) -> list[np.ndarray]:
     """Return every tile, shrunk."""
     small = slide.smallest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Hashable, Iterable, Sequence, Sized
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from styleaug.images.batch import AnyImage, Images, as_images, has_eight_bits, to_content
 from styleaug.images.files import find_images, names_of, other_images
 from styleaug.images.opening import find_sources, open_image
+from styleaug.images.regions import AnyRegions
 from styleaug.images.scan import AnyWindow, check_file_window
 from styleaug.images.sheet import contact_sheet, to_picture
 from styleaug.images.window import Window, check_window
@@ -24,6 +26,7 @@ from styleaug.styles.volumes import Slices, check_slices, spread, style_images
 from styleaug.stylizers import check_stylizer, create_stylizer
 from styleaug.stylizers.base import Stylizer
 from styleaug.stylizers.code import StyleCode
+from styleaug.stylizers.region import InRegion, check_takes_regions
 
 _STATISTICS = "bank.statistics"
 _SHEET_COLUMNS = 8
@@ -79,6 +82,7 @@ class StyleBank:
         keep: str | None = None,
         describe: Describe = color_statistics,
         value_range: tuple[float, float] | None = None,
+        regions: Sequence[AnyRegions] | Tensor | None = None,
         progress: bool = False,
     ) -> StyleBank:
         """Encode images, one at a time, each of any size.
@@ -93,16 +97,25 @@ class StyleBank:
                 styles are compared with images; by default mean and deviation in L*a*b*.
             value_range: Black and white of images of more than 8 bits, such as ``(0, 4095)``; None:
                 those of the data type.
+            regions: A mask or label map per image, for a stylizer whose ``region`` is their number
+                of classes; None: of one class, the whole image.
             progress: Show a progress bar on the terminal.
 
         Raises:
-            ValueError: If there is no image, or an image or ``keep`` does not fit the stylizer.
+            ValueError: If there is no image, one of them does not fit, or ``keep`` or ``regions``
+                do not.
         """
         built = _built(stylizer, keep)
+        if regions is not None:
+            check_takes_regions(built)
         total = len(images) if isinstance(images, Sized) else None
         steps = track(images, "encoding styles", total=total, disable=not progress)
         window = check_window("value_range", value_range)
-        pairs = [_encode(image, built, describe, window) for image in steps]
+        maps = repeat(None) if regions is None else regions
+        pairs = [
+            _encode(image, built, describe, window, region)
+            for image, region in zip(steps, maps, strict=regions is not None)
+        ]
         if not pairs:
             raise ValueError(f"styles must hold at least one image, got {len(pairs)}.")
         codes, vectors = zip(*pairs, strict=True)
@@ -316,7 +329,8 @@ class StyleBank:
         if self.code.source != stylizer.identity:
             raise ValueError(
                 f"styles must be a bank encoded by {stylizer.identity!r}, got one of "
-                f"{self.code.source!r}. Build the bank again with this stylizer."
+                f"{self.code.source!r}. Build the bank again with this stylizer, or give the "
+                "stylizer the settings of the bank, such as region=."
             )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -343,7 +357,11 @@ def _built(stylizer: Stylizer | str, keep: str | None) -> Stylizer:
 
 
 def _encode(
-    image: AnyImage | Images, stylizer: Stylizer, describe: Describe, window: Window | None
+    image: AnyImage | Images,
+    stylizer: Stylizer,
+    describe: Describe,
+    window: Window | None,
+    regions: AnyRegions | None = None,
 ) -> tuple[StyleCode, Tensor]:
     """Return the code and the statistics of an image or a batch."""
     value_range = None if has_eight_bits(image) else window
@@ -353,7 +371,11 @@ def _encode(
     content = to_content(images.batch)
     stylizer.check_sides("style", content)
     seen = to_content(images.some_slices(spread(images.depth)).batch)
-    return stylizer.encode_checked(content), describe_content(seen, describe)
+    vectors = describe_content(seen, describe)
+    if regions is None or not isinstance(stylizer, InRegion):
+        return stylizer.encode_checked(content), vectors
+    given = stylizer.regions_of(content, regions)
+    return stylizer.encode_checked(content, given), vectors
 
 
 def _write_sheet(

@@ -15,6 +15,7 @@ from styleaug.styles.bank import StyleBank, check_ids
 from styleaug.stylizers.base import Stylizer
 from styleaug.stylizers.channelwise import ChannelwiseStylizer
 from styleaug.stylizers.code import StyleCode
+from styleaug.stylizers.region import InRegion
 
 Styles: TypeAlias = "str | Path | AnyImage | Sequence[str | Path | AnyImage] | StyleSource"
 
@@ -83,14 +84,22 @@ class BatchStyles:
             ids[circle] = circle.roll(-1)
         return ids.tolist()
 
-    def codes(self, ids: Sequence[int], batch: Tensor, stylizer: Stylizer) -> StyleCode:
-        """Encode the images that are needed, each once."""
+    def codes(
+        self,
+        ids: Sequence[int],
+        batch: Tensor,
+        stylizer: Stylizer,
+        regions: Tensor | None = None,
+    ) -> StyleCode:
+        """Encode the images that are needed, each once, within their regions if there are some."""
         check_ids(ids, len(batch))
         rows = sorted(set(ids))
         place = {row: index for index, row in enumerate(rows)}
         picked = take_rows(batch, rows)
         if isinstance(stylizer, ChannelwiseStylizer) and stylizer.takes(picked):
             code = stylizer.encode_bytes(picked)
+        elif isinstance(stylizer, InRegion) and regions is not None:
+            code = stylizer.encode_checked(to_content(picked), take_rows(regions, rows))
         else:
             code = stylizer.encode_checked(to_content(picked))
         return code[[place[item] for item in ids]]

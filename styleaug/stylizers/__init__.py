@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 
 import torch
 
+from styleaug.images.regions import check_region
 from styleaug.stylizers.appearance import PACKAGED as APPEARANCE
 from styleaug.stylizers.appearance import AppearanceTransfer
 from styleaug.stylizers.base import Precision, Stylizer
@@ -21,7 +22,9 @@ from styleaug.stylizers.histogram import HistogramMatching
 from styleaug.stylizers.micro import PACKAGED, Micro
 from styleaug.stylizers.mkl import MongeKantorovich
 from styleaug.stylizers.rast import RAST
+from styleaug.stylizers.region import InRegion
 from styleaug.stylizers.reinhard import Reinhard
+from styleaug.stylizers.statistics import ColorStatistics
 from styleaug.stylizers.style_kernel import StyleKernel
 from styleaug.stylizers.stylizing_vit import load_stylizing_vit
 from styleaug.stylizers.vit.weights import published_weights
@@ -163,6 +166,7 @@ def create_stylizer(
     std: Sequence[float] | None = None,
     precision: Precision = "auto",
     max_batch: int | None = None,
+    region: str | int | None = None,
     **options: Any,
 ) -> Stylizer:
     """Build a stylizer of the table, frozen and in eval mode, on the CPU.
@@ -174,8 +178,12 @@ def create_stylizer(
         mean: Channel means that the network was trained with, if its weights do not name them.
         std: Channel standard deviations likewise.
         precision: "auto", "fp32", "bf16" or "fp16"; see `Stylizer`.
-        max_batch: Largest number of images processed at once; None lets the stylizer choose.
-        **options: Further arguments of this stylizer, such as ``beta`` of "fda".
+        max_batch: Most images that go through at once; None lets the stylizer choose.
+        region: Of colorist, reinhard, mkl and histogram, where statistics are taken and colours
+            moved, instead of the whole picture: "tissue", "tissue-on-black", or the number of
+            classes of the masks or label maps that come with the images; see
+            `styleaug.stylizers.region.InRegion`.
+        **options: Further arguments of the stylizer's own, such as ``beta`` of "fda".
 
     Returns:
         The stylizer.
@@ -192,10 +200,15 @@ def create_stylizer(
     given = {"weights": weights, "mean": mean, "std": std, **options}
     arguments = {key: value for key, value in given.items() if value is not None}
     _check_options(name, entry, arguments)
+    if region is not None:
+        check_region(region)
+        _check_has_regions(name, entry)
     with _float32_default():
         stylizer = entry.build(
             precision=precision, max_batch=max_batch, **dict(entry.options), **arguments
         )
+    if region is not None and isinstance(stylizer, ColorStatistics):
+        stylizer = InRegion(stylizer, region)
     stylizer.name = name
     return stylizer.freeze()
 
@@ -228,6 +241,16 @@ def check_stylizer(stylizer: object) -> None:
         kind = f"the class {stylizer.__name__}" if isinstance(stylizer, type) else repr(stylizer)
         raise TypeError(
             f"stylizer must be a name of list_stylizers() or a Stylizer, got {kind:.100}."
+        )
+
+
+def _check_has_regions(name: str, entry: StylizerEntry) -> None:
+    if not issubclass(entry.kind, ColorStatistics):
+        raise ValueError(
+            f"region= is where statistics of colours are taken; {name!r} looks at the neighbours "
+            f"of a pixel or at the picture as a whole, which cannot be cut out. Take one of "
+            f"{[n for n, e in STYLIZERS.items() if issubclass(e.kind, ColorStatistics)]}, or "
+            "leave region= out."
         )
 
 

@@ -6,14 +6,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from styleaug.stylizers.base import ColorStylizer, Maps
+from styleaug.stylizers.base import Maps
 from styleaug.stylizers.code import StyleCode
-from styleaug.stylizers.content_code import ContentCoded, own_maps
+from styleaug.stylizers.content_code import own_maps
+from styleaug.stylizers.statistics import ColorStatistics
 
 LEVELS = 256
 
 
-class ChannelwiseStylizer(ContentCoded, ColorStylizer):
+class ChannelwiseStylizer(ColorStatistics):
     """A colour stylizer that sends each channel through one curve, whatever the place.
 
     A subclass says what it keeps of an image twice, of floats and of bytes, and how values are

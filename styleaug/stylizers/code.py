@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -46,6 +47,19 @@ class StyleCode:
     def stylizer(self) -> str:
         """Name of the stylizer that made the code."""
         return self.source.partition(":")[0]
+
+    @property
+    def region(self) -> str | int | None:
+        """Where its stylizer took statistics, as ``region=`` of `create_stylizer`; None: all over.
+
+        Example:
+            >>> StyleCode({"mean": torch.zeros(4, 3)}, source="mkl:region=tissue").region
+            'tissue'
+        """
+        found = re.search(r"\bregion=([\w-]+)", self.source)
+        if found is None:
+            return None
+        return int(found[1]) if found[1].isdigit() else found[1]
 
     def __len__(self) -> int:
         return next(iter(self.maps.values())).shape[0]

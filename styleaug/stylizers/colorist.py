@@ -34,8 +34,8 @@ class Colorist(ChannelwiseStylizer):
 
     name = "colorist"
 
-    def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
-        mean, std = channel_moments(style)
+    def _encode_style(self, style: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
+        mean, std = channel_moments(style, weights)
         return {"mean": mean, "std": std}
 
     def _encode_bytes(self, pixels: np.ndarray) -> dict[str, Tensor]:

@@ -83,7 +83,7 @@ class ContentCoded(Stylizer):
         """
         if content_code is not None:
             check_unit_images("content", content)
-            style_code = self._with_own(style_code, content_code, len(content))
+            style_code = self.with_content_code(style_code, content_code, len(content))
         return super().stylize(content, style_code, alpha)
 
     def _mapped(self, content: Tensor, own: Maps, maps: Maps, alpha: Tensor) -> Tensor:
@@ -93,8 +93,10 @@ class ContentCoded(Stylizer):
     def _stylize(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
         return self._mapped(content, own_maps(maps) or self._encode_style(content), maps, alpha)
 
-    def _with_own(self, style_code: StyleCode, content_code: StyleCode, count: int) -> StyleCode:
-        """Return ``count`` codes of styles, extended by those of the contents."""
+    def with_content_code(
+        self, style_code: StyleCode, content_code: StyleCode, count: int
+    ) -> StyleCode:
+        """Return ``count`` codes of styles that carry those of the contents along."""
         maps: dict[str, Tensor] = {}
         for name, code, prefix in (
             ("style_code", style_code, ""),

@@ -36,8 +36,8 @@ class HistogramMatching(ChannelwiseStylizer):
     name = "histogram"
     _chunk_bytes = 2**21
 
-    def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
-        return {"cdf": cumulative_histogram(_nearest_level(style))}
+    def _encode_style(self, style: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
+        return {"cdf": cumulative_histogram(_nearest_level(style), weights)}
 
     def _encode_bytes(self, pixels: np.ndarray) -> dict[str, Tensor]:
         planes = pixels.reshape(-1, 1, pixels.shape[2])
@@ -54,11 +54,12 @@ class HistogramMatching(ChannelwiseStylizer):
         return _look_up(table, lower, position.sub_(lower))
 
 
-def cumulative_histogram(levels: Tensor) -> Tensor:
+def cumulative_histogram(levels: Tensor, weights: Tensor | None = None) -> Tensor:
     """Return the share of pixels at or below each of 256 levels.
 
     Args:
         levels: int ``(B, C, H, W)`` in 0 ... 255.
+        weights: float ``(B, 1, H, W)`` of at least 0: how much every pixel counts; None: all alike.
 
     Returns:
         float64 ``(B, C, 256)``, rising to exactly 1: differences of single pixels must count.
@@ -68,6 +69,11 @@ def cumulative_histogram(levels: Tensor) -> Tensor:
         tensor([0.5000, 0.5000, 1.0000], dtype=torch.float64)
     """
     batch, channels, height, width = levels.shape
+    if weights is not None:
+        flat = levels.flatten(2).long()
+        heavy = weights.double().flatten(2).expand_as(flat)
+        sums = heavy.new_zeros(batch, channels, _LEVELS).scatter_add(2, flat, heavy).cumsum(2)
+        return sums / sums[..., -1:].clamp_min(1e-6)
     if _is_eager_cpu(levels):
         row = torch.arange(batch * channels, dtype=levels.dtype) * _LEVELS
         flat = (levels.reshape(batch * channels, -1) + row[:, None]).flatten()

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from styleaug.functional import affine_color, mean_covariance, monge_kantorovich
-from styleaug.stylizers.base import ColorStylizer, Maps
-from styleaug.stylizers.content_code import ContentCoded
+from styleaug.stylizers.base import Maps
+from styleaug.stylizers.statistics import ColorStatistics
 
 
-class MongeKantorovich(ContentCoded, ColorStylizer):
+class MongeKantorovich(ColorStatistics):
     """Match the mean and the covariance of the RGB colours by the linear optimal transport.
 
     Unlike channel statistics it also matches how the channels go together, so that a pink stain
@@ -30,8 +30,8 @@ class MongeKantorovich(ContentCoded, ColorStylizer):
 
     name = "mkl"
 
-    def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
-        mean, covariance = mean_covariance(style)
+    def _encode_style(self, style: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
+        mean, covariance = mean_covariance(style, weights)
         return {"mean": mean, "covariance": covariance}
 
     def _mapped(self, content: Tensor, own: Maps, maps: Maps, alpha: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from builders import build
+from builders import IN_REGIONS, build
 
 from styleaug import StyleBank, StyleCode, StyleTransfer, create_stylizer, list_stylizers
 from styleaug.stylizers import STYLIZERS, Stylizer
@@ -16,7 +16,7 @@ from styleaug.stylizers import STYLIZERS, Stylizer
 SIZES = [(32, 32), (64, 48), (97, 131)]
 
 
-@pytest.fixture(scope="module", params=list_stylizers())
+@pytest.fixture(scope="module", params=[*list_stylizers(), *IN_REGIONS])
 def stylizer(request) -> Stylizer:
     return build(request.param)
 
