@@ -78,7 +78,7 @@ class StyleTransfer(v2.Transform):  # type: ignore[misc]
         'Image'
     """
 
-    _transformed_types = (
+    _transformed_types: tuple[Any, ...] = (
         _is_pure_tensor, tv_tensors.Image, tv_tensors.Video, PIL.Image.Image,
     )  # fmt: skip
 
