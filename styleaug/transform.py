@@ -250,7 +250,7 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         limit: int = 8,
         regions: AnyRegions | None = None,
     ) -> Image.Image:
-        """Return a contact sheet of what the transform does: look at it before you train.
+        """Return a contact sheet that shows what the transform does, to look at before training.
 
         Each row shows one image: content, style (if the styles come from the batch), result, half
         the difference around mid-grey, and histograms. ``show`` has a random stream of its own, so
@@ -259,7 +259,7 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         Args:
             image: A batch or an image; see the class.
             seed: Seed of the draw.
-            limit: Most images that are shown.
+            limit: Largest number of images to show.
             regions: As in `apply_transform`.
 
         Returns:

@@ -138,7 +138,7 @@ class StyleTransfer(InvertibleTransform):
         return self.push_transform(out) if get_track_meta() else out  # type: ignore[no-untyped-call]
 
     def stylize(self, img: Any, params: StyleParams, regions: Any = None) -> Any:
-        """Return an image as one draw says, without writing down that it was transformed."""
+        """Return an image stylized by given params, without recording the operation."""
         check_worker(self.core.device)
         images = as_volume(convert_to_tensor(img, track_meta=False), self.layout)
         if regions is not None:
@@ -202,7 +202,7 @@ class RandStyleTransfer(RandomizableTransform, InvertibleTransform):
         self.params = draw_from(self.transform.core, seed) if self._do_transform else None
 
     def __call__(self, img: Any, randomize: bool = True, regions: Any = None) -> Any:
-        """Return the image, stylized if it is drawn so; regions as in `StyleTransfer`."""
+        """Return the image, stylized with probability ``prob``; regions as in `StyleTransfer`."""
         check_worker(self.transform.core.device)
         if randomize:
             self.randomize()

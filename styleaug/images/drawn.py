@@ -42,8 +42,8 @@ class DrawnTransform(nn.Module, Generic[Params]):
         Args:
             image: A batch or an image; see the class.
             generator: Source of randomness, instead of ``seed`` or PyTorch's own.
-            ids: One id per image, instead of a generator: a sample then gets the same draw
-                whatever batch it comes in.
+            ids: One id per image, instead of a generator: a sample then gets the same draw in any
+                batch.
             **given: What else `apply_transform` takes, such as ``regions`` of `StyleTransfer`.
 
         Returns:

@@ -178,12 +178,12 @@ def create_stylizer(
         mean: Channel means that the network was trained with, if its weights do not name them.
         std: Channel standard deviations likewise.
         precision: "auto", "fp32", "bf16" or "fp16"; see `Stylizer`.
-        max_batch: Most images that go through at once; None lets the stylizer choose.
+        max_batch: Largest number of images processed at once; None lets the stylizer choose.
         region: Of colorist, reinhard, mkl and histogram, where statistics are taken and colours
             moved, instead of the whole picture: "tissue", "tissue-on-black", or the number of
             classes of the masks or label maps that come with the images; see
             `styleaug.stylizers.region.InRegion`.
-        **options: Further arguments of the stylizer's own, such as ``beta`` of "fda".
+        **options: Further arguments of this stylizer, such as ``beta`` of "fda".
 
     Returns:
         The stylizer.

@@ -96,7 +96,7 @@ class ContentCoded(Stylizer):
     def with_content_code(
         self, style_code: StyleCode, content_code: StyleCode, count: int
     ) -> StyleCode:
-        """Return ``count`` codes of styles that carry those of the contents along."""
+        """Return ``count`` codes of styles, extended by those of the contents."""
         maps: dict[str, Tensor] = {}
         for name, code, prefix in (
             ("style_code", style_code, ""),
