@@ -20,6 +20,9 @@ THREE = {"style_layers": ["relu1_1", "relu2_1", "relu3_1"]}
 @pytest.mark.parametrize(
     ("recipe", "options", "message"),
     [
+        ("micro", {"jitter": "strong"}, "jitter must be a finite number"),
+        ("micro", {"jitter": 2.0}, "jitter must be a number in .0, 1."),
+        ("micro", {"jiter": 1.0}, "unknown keys .'jiter'."),
         ("contextual-adain", {"bandwidth": "wide"}, "bandwidth must be a finite number"),
         ("contextual-adain", {"bandwidth": 0.0}, "bandwidth must be a number over 0"),
         ("contextual-adain", {**THREE, "scales": [2.0]}, "scales must be one number over 0"),
@@ -60,10 +63,7 @@ def test_unknown_losses_are_refused_before_anything_starts(folder, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-TYPED = [name for name, recipe in RECIPES.items() if recipe.options_type is not None]
-
-
-@pytest.mark.parametrize("name", TYPED)
+@pytest.mark.parametrize("name", RECIPES)
 def test_options_are_frozen_and_scales_are_one_where_none_are_given(name):
     options = RECIPES[name].options_type()
     assert getattr(options, "scales", ()) == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
@@ -12,6 +13,11 @@ from styleaug.training.config import TrainConfig
 from styleaug.weights import Weights
 
 Phase = Literal["generator", "discriminator"]
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """Options of a recipe that has none."""
 
 
 class Recipe(nn.Module):
@@ -36,8 +42,7 @@ class Recipe(nn.Module):
     """
 
     default_weights: ClassVar[Mapping[str, float]] = {}
-    default_options: ClassVar[Mapping[str, object]] = {}
-    options_type: ClassVar[type | None] = None
+    options_type: ClassVar[type] = NoOptions
     published: ClassVar[Sequence[Weights]] = ()
     alike: ClassVar[bool] = False
     discriminator_steps: ClassVar[float] = 0
@@ -56,10 +61,7 @@ class Recipe(nn.Module):
             ValueError: As for the class.
         """
         refuse_unknown("weights", config.weights, set(cls.default_weights))
-        if cls.options_type is not None:
-            return read_record(cls.options_type, config.options, "options")
-        refuse_unknown("options", config.options, set(cls.default_options))
-        return {**cls.default_options, **config.options}
+        return read_record(cls.options_type, config.options, "options")
 
     def forward(self, content: Tensor, style: Tensor, phase: Phase) -> dict[str, Tensor]:
         """Return the unweighted losses of a batch in a phase.

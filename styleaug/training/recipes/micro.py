@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from styleaug._checks import check_probability
+from styleaug._records import check_fields
 from styleaug.stylizers.grey import is_grey
 from styleaug.stylizers.micro import PACKAGED
 from styleaug.stylizers.micro_network import MicroNetwork
@@ -27,6 +30,25 @@ from styleaug.training.recipes.networks import style_features
 from styleaug.weights import Weights
 
 
+@dataclass(frozen=True)
+class MicroOptions:
+    """Options of `MicroRecipe`.
+
+    Attributes:
+        jitter: Largest variation of colour, sharpness and noise of the styles, in [0, 1]; see
+            `jitter_style`.
+
+    Raises:
+        ValueError: If an option has the wrong type or is out of range.
+    """
+
+    jitter: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_probability("jitter", self.jitter)
+
+
 class MicroRecipe(Recipe):
     """Style statistics of VGG maps against anatomy, in one pass over a pair.
 
@@ -38,7 +60,7 @@ class MicroRecipe(Recipe):
     of style and structure are computed on the output clamped to [0, 1]. There is no identity loss:
     the network returns a content in its own style unchanged.
 
-    Options: ``jitter``, the largest variation of colour, sharpness and noise of the styles.
+    Options: those of `MicroOptions`.
     """
 
     default_weights: ClassVar[Mapping[str, float]] = {
@@ -52,7 +74,8 @@ class MicroRecipe(Recipe):
         "grey": 20.0,
         "range": 40.0,
     }
-    default_options: ClassVar[Mapping[str, object]] = {"jitter": 1.0}
+    options_type = MicroOptions
+    options: MicroOptions
     published: ClassVar[Sequence[Weights]] = PACKAGED
 
     def __init__(self, config: TrainConfig) -> None:
@@ -68,7 +91,7 @@ class MicroRecipe(Recipe):
     def forward(self, content: Tensor, style: Tensor, phase: Phase) -> dict[str, Tensor]:
         """Return the losses of a batch of pairs ``(B, 3, H, W)``."""
         content = grain_flat(content)
-        style = jitter_style(style, float(str(self.options["jitter"])))
+        style = jitter_style(style, self.options.jitter)
         code = self.network.encode_style(style)
         output = self.network(content, **code)
         seen = output.float().clamp(0.0, 1.0)
@@ -109,7 +132,7 @@ def jitter_style(style: Tensor, strength: float) -> Tensor:
 
     Args:
         style: ``(B, 3, H, W)`` in [0, 1].
-        strength: 0 keeps the images, 1 is strong. Each image gets a random part of it.
+        strength: In [0, 1]: 0 keeps the images, 1 is strong. Each image gets a random part of it.
     """
     count = len(style)
     part = strength * torch.rand(count, 1, 1, 1, device=style.device)
