@@ -41,7 +41,6 @@ __all__ = [
     "load_tensors",
     "locate_weights",
     "parse_hub_reference",
-    "read_config",
     "read_state_dict",
     "save_tensors",
     "weights_digest",
@@ -148,14 +147,14 @@ def locate_weights(
         return LocatedWeights(fetch(record), record, fetch_config(record))
     if text.startswith(_ADDRESSES):
         path = fetch_address(text)
-        return LocatedWeights(path, None, read_config(path.parent))
+        return LocatedWeights(path, None, _config_in(path.parent))
     named = {record.name: record for record in records}
     name = (aliases or {}).get(text, text)
     if name in named:
         return LocatedWeights(fetch(named[name]), named[name], fetch_config(named[name]))
     path = Path(weights).expanduser()
     if path.is_file() or path.suffix in (".safetensors", *PICKLED):
-        return LocatedWeights(path, None, read_config(path.parent))
+        return LocatedWeights(path, None, _config_in(path.parent))
     raise ValueError(
         f"weights must be one of {sorted({*named, *(aliases or {})})}, a file, "
         f"'hf:owner/name@revision' or an https address, got {text!r}."
@@ -257,12 +256,12 @@ def fetch_config(weights: Weights) -> dict[str, Any]:
     if weights.repository is None:
         return {}
     try:
-        return read_config(_hub_file(weights, "config.json").parent)
+        return _config_in(_hub_file(weights, "config.json").parent)
     except FileNotFoundError:
         return {}
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def _config_in(folder: Path) -> dict[str, Any]:
     """Return the ``config.json`` of a folder as a dict; empty if there is none.
 
     Raises:

@@ -20,7 +20,7 @@ def run_train(options: argparse.Namespace, console: Console) -> int:
     Raises:
         ImportError: If the extra ``train`` is not installed.
     """
-    config = read_config(options)
+    config = _settings(options)
     try:
         trainer = import_module("styleaug.training.trainer")
     except ImportError as error:
@@ -32,7 +32,7 @@ def run_train(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def read_config(options: argparse.Namespace) -> TrainConfig:
+def _settings(options: argparse.Namespace) -> TrainConfig:
     """Return the settings that the arguments and the file stand for.
 
     Raises:

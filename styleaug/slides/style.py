@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 
 from styleaug._checks import check_probability
+from styleaug.images.batch import as_images, from_content, to_content
 from styleaug.slides.reader import Slide
 from styleaug.slides.tissue import overview, tissue_patches
 from styleaug.stylizers.base import Stylizer
@@ -33,6 +33,7 @@ class SlideStyle:
         ValueError: If the stylizer takes no code of a content, or a code is not one of its own.
 
     Example:
+        >>> import torch
         >>> from styleaug import create_stylizer
         >>> mkl = create_stylizer("mkl")
         >>> style, own = mkl.encode_style(torch.rand(1, 3, 64, 64)), mkl.encode_content(
@@ -77,12 +78,11 @@ class SlideStyle:
         """Return the style of a slide whose code is taken from a sample of its tissue."""
         lazy = LazyStylizer(stylizer, _region(stylizer, style))
         built = check_takes_content_code(lazy.on(device))
-        patches = torch.from_numpy(tissue_patches(slide)).permute(0, 3, 1, 2)
         given: dict[str, Any] = {"together": True}
         if isinstance(built, InRegion):
-            small = torch.from_numpy(overview(slide)).permute(2, 0, 1)[None]
-            given["overview"] = small.to(device).float() / 255.0
-        content = built.encode_content(patches.to(device).float() / 255.0, **given)
+            given["overview"] = to_content(as_images(overview(slide)).batch.to(device))
+        patches = as_images(tissue_patches(slide)).batch.to(device)
+        content = built.encode_content(to_content(patches), **given)
         return cls(stylizer, style, content, alpha, device)
 
     @property
@@ -97,10 +97,12 @@ class SlideStyle:
 
     def __call__(self, tile: np.ndarray) -> np.ndarray:
         """Return uint8 ``(H, W, 3)`` painted."""
-        pixels = torch.from_numpy(tile).to(self.device).permute(2, 0, 1)[None].float() / 255.0
-        painted = self._stylizer.stylize(pixels, self.style, self.alpha, content_code=self.content)
-        levels = (painted[0] * 255.0).round_().to(torch.uint8).permute(1, 2, 0)
-        return levels.contiguous().cpu().numpy()
+        images = as_images(tile)
+        batch, stylizer = images.batch.to(self.device), self._stylizer
+        painted = stylizer.stylize(
+            to_content(batch), self.style, self.alpha, content_code=self.content
+        )
+        return np.asarray(images.restore(from_content(painted, batch).cpu()))
 
     def settings(self) -> dict[str, Any]:
         """Return what the pixels depend on."""

@@ -21,9 +21,6 @@ _LEVELS = {
     "vgg19": _VGG,
     "efficientnet_b0": {"features3": ("features5", (40, 112), 8)},
 }
-BACKBONES = tuple(_LEVELS)
-SANETS = ("sanet4_1", "sanet5_1")
-"""Published names of the modules, of the finer and of the coarser map."""
 
 
 @dataclass(frozen=True)

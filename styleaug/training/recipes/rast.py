@@ -37,7 +37,7 @@ from styleaug.training.recipes.cycle import (
 )
 from styleaug.training.recipes.networks import Perception, load_encoder
 
-Images = dict[str, Tensor]
+ByName = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -217,20 +217,20 @@ class RASTRecipe(Recipe):
         """Return the encoder of the weights, and the scale of its features."""
         return asdict(self.network.config)
 
-    def _restoration(self, images: Images) -> Images:
+    def _restoration(self, images: ByName) -> ByName:
         contents, styles = self._chosen(images)
         losses = stylization_losses(contents, styles)
         if self._restores:
             losses |= multi_restoration_losses(contents, styles)
         return losses
 
-    def _chosen(self, images: Images) -> tuple[dict[str, list[Tensor]], dict[str, list[Tensor]]]:
+    def _chosen(self, images: ByName) -> tuple[dict[str, list[Tensor]], dict[str, list[Tensor]]]:
         """Return the content maps and the style maps of images by name."""
         maps = self._perception.split(images)
         contents = {name: [found[x] for x in self._content] for name, found in maps.items()}
         return contents, {name: [found[x] for x in self._style] for name, found in maps.items()}
 
-    def _identity(self, encoded: tuple[list[Tensor], list[Tensor]], images: Images) -> Images:
+    def _identity(self, encoded: tuple[list[Tensor], list[Tensor]], images: ByName) -> ByName:
         """Return the change of a content in its own style, in pixels and in maps."""
         same = [transfer(self.network, features, features) for features in encoded]
         maps = self._perception.split(
@@ -251,11 +251,11 @@ class RASTRecipe(Recipe):
             total += [lsgan_loss(judge(fake), real=False), lsgan_loss(judge(real), real=True)]
         return torch.stack(total).sum()
 
-    def _fool(self, images: Images) -> Tensor:
+    def _fool(self, images: ByName) -> Tensor:
         forth = lsgan_loss(self._pair["style"](images["forth"]), real=True)
         return forth + lsgan_loss(self._pair["content"](images["back"]), real=True)
 
-    def _contrast(self, forth: Tensor, same_content: Tensor, same_style: Tensor) -> Images:
+    def _contrast(self, forth: Tensor, same_content: Tensor, same_style: Tensor) -> ByName:
         maps = self._perception(forth)
         layers = {"style": self.options.contrast_layer, "content": self._content[0]}
         partners = {"style": same_style, "content": same_content}
@@ -264,7 +264,7 @@ class RASTRecipe(Recipe):
             for name, head in self._heads.items()
         }
 
-    def _additions(self, encoded: tuple[list[Tensor], list[Tensor]], images: Images) -> Images:
+    def _additions(self, encoded: tuple[list[Tensor], list[Tensor]], images: ByName) -> ByName:
         """Return the losses that are off unless they have a weight."""
         losses = {}
         if self._uses("idempotency"):
@@ -285,7 +285,7 @@ class RASTRecipe(Recipe):
         after, before = ([maps[name][x] for x in self._content] for name in ("again", "target"))
         return anatomy_loss(after, before, unbiased=True)
 
-    def _low_resolution(self, images: Images) -> Tensor:
+    def _low_resolution(self, images: ByName) -> Tensor:
         """Return the losses of restoration on smaller copies of the pair, summed."""
         content, style = images["content"], images["style"]
         sides = low_resolution_sizes(min(content.shape[2:]), self.options.low_res_scales)
@@ -307,7 +307,7 @@ class RASTRecipe(Recipe):
             total += [self.default_weights[name] * loss for name, loss in losses.items()]
         return torch.stack(total).sum()
 
-    def _perceptual(self, images: Images) -> Tensor:
+    def _perceptual(self, images: ByName) -> Tensor:
         network, heads = self._lpips  # type: ignore[misc]
         target = self.options.lpips_target
         pair = ("content_right", "content") if target == "restored" else ("forth", target)
