@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from styleaug import __version__
 from styleaug.commands import arguments as given
+from styleaug.commands.messages import complain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -146,8 +147,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     from rich.console import Console
 
-    from styleaug.commands.messages import complain
-
     console = Console(stderr=True)
     try:
         with _leaving_on_sigterm(), _plain_warnings(console):
@@ -165,7 +164,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 @contextmanager
 def _plain_warnings(console: Console) -> Iterator[None]:
     """Show warnings as one line of text, without the line of code that raised them."""
-    from styleaug.commands.messages import complain
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
         complain(console, f"warning: {message}")

@@ -102,6 +102,30 @@ def test_packages_beside_the_flow_see_only_what_they_may():
     assert not wrong
 
 
+def test_imports_stand_at_the_top_except_where_a_library_is_optional():
+    late = {
+        path.relative_to(ROOT).as_posix()
+        for path in ROOT.rglob("*.py")
+        for function in ast.walk(ast.parse(path.read_text()))
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("styleaug")
+    }
+    assert late == {"images/opening.py"}  # the readers of DICOM and NIfTI
+
+
+def test_no_room_imports_what_is_private_to_another():
+    private = []
+    for path in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("styleaug."):
+                room, *inside = node.module.split(".")[1:]
+                names = [] if room == _part(path) else inside
+                names += [alias.name for alias in node.names]
+                private += [f"{path.name}: {name}" for name in names if name.startswith("_")]
+    assert not private
+
+
 def test_benchmarks_use_public_names_only():
     files = list((ROOT.parent / "benchmarks").glob("*.py"))
     assert files

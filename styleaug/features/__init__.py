@@ -1,5 +1,6 @@
 """Frozen networks that describe images: backbones of torchvision, AdaIN's VGG-19, LPIPS."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +18,4 @@ def __getattr__(name: str) -> Any:
     """Import the extractor when it is asked for: it alone needs torchvision."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from styleaug.features import extractor
-
-    return getattr(extractor, name)
+    return getattr(import_module("styleaug.features.extractor"), name)
