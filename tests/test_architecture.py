@@ -1,6 +1,7 @@
 """Imports point down, and importing the package loads nothing that is optional."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,7 @@ BESIDE = {
     "stylex": {0, 1, 2, 3},
     "training": {0, 1, 2, 3, 4},
 }
+PAGE = (ROOT.parent / "docs" / "concepts" / "architecture.md").read_text()
 OPTIONAL = ("torchvision", "albumentations", "monai", "lightning", "torchmetrics", "skimage")
 OPTIONAL += ("pydicom", "nibabel")
 
@@ -75,6 +77,35 @@ def test_this_tree_is_tested_here_and_in_processes(tmp_path):
 def test_every_module_has_a_place():
     known = set().union(*LAYERS) | set(BESIDE) | {"__init__"}
     assert {_part(path) for path in ROOT.rglob("*.py")} <= known
+
+
+def _rows(heading):
+    """Return the cells of the table under a heading of the page."""
+    lines = PAGE.split(f"## {heading}")[1].split("\n## ")[0].splitlines()
+    return [line.strip("| ").split(" | ") for line in lines if line.startswith("|")][2:]
+
+
+def test_the_page_of_the_architecture_names_every_room_in_its_layer():
+    rows = [(layer, set(re.findall(r"`(\w+)`", rooms))) for layer, rooms, _ in _rows("The rooms")]
+    beside = [rooms for layer, rooms in rows if layer == "beside"]
+    assert [rooms for layer, rooms in rows if layer != "beside"] == [
+        names - {"__main__"} for names in LAYERS
+    ]
+    assert set().union(*beside) == set(BESIDE)
+
+
+def test_what_the_page_of_the_architecture_points_at_exists():
+    for _, rooms, what in _rows("The rooms"):
+        folders = [ROOT / room for room in re.findall(r"`(\w+)`", rooms)]
+        for name in re.findall(r"`([a-z_]+)`", what):
+            assert any((f / name).is_dir() or (f / f"{name}.py").is_file() for f in folders), name
+    for path in re.findall(r"`((?:styleaug|tests|benchmarks|docs|weights)/[\w/.]*)`", PAGE):
+        assert (ROOT.parent / path).exists(), path
+    names = re.findall(r"`(\w+\.py|[A-Z]\w+|_?[a-z]+_\w+)`", PAGE)
+    sources = "".join(path.read_text() for path in ROOT.rglob("*.py"))
+    files = {path.name for path in ROOT.rglob("*.py")}
+    for name in names:
+        assert name in files if name.endswith(".py") else re.search(rf"\b{name}\b", sources), name
 
 
 def test_imports_point_down():

@@ -89,11 +89,7 @@ def _sources(options: argparse.Namespace, scoring: Any) -> dict[str, tuple[Styli
     """Return what paints, by name: the colour stylizers, those that were named, the folder."""
     if options.weights and len(options.stylizer) != 1:
         raise ValueError(f"--weights needs one --stylizer, got {options.stylizer}.")
-    colors = [
-        name
-        for name, entry in STYLIZERS.items()
-        if isinstance(entry.build, type) and issubclass(entry.build, ColorStylizer)
-    ]
+    colors = [name for name, entry in STYLIZERS.items() if issubclass(entry.kind, ColorStylizer)]
     sources: dict[str, tuple[Stylizer | None, Any]] = {}
     for name in dict.fromkeys([*options.stylizer, *colors]):
         weights = options.weights if name in options.stylizer and name not in colors else None
