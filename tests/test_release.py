@@ -60,3 +60,22 @@ def test_this_tree_names_its_version_once_or_alike():
     core = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     asked = core["optional-dependencies"]["weights"]
     assert asked == [f"{weights['name']}=={weights['version']}"]
+
+
+def test_every_dependency_of_tests_and_documentation_is_locked():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras, names, seen = project["optional-dependencies"], set(), ["test", "docs"]
+    wanted = [*project["dependencies"], *extras["test"], *extras["docs"]]
+    while wanted:
+        name, inner = re.match(r"([\w.-]+)(?:\[([\w,]+)\])?", wanted.pop()).groups()
+        if name != "styleaug":
+            names.add(name.lower().replace("_", "-"))
+            continue
+        more = [extra for extra in inner.split(",") if extra not in seen]
+        seen += more
+        wanted += [item for extra in more for item in extras[extra]]
+    assert {"dicom", "nifti", "slide"} <= set(seen)
+    locked = re.findall(
+        r"^([\w.-]+)==", (ROOT / ".ci" / "requirements.txt").read_text(), re.MULTILINE
+    )
+    assert names <= {name.lower() for name in locked}
