@@ -27,7 +27,7 @@ def write_text(path: str | Path, text: str) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary file beside ``path``, which replaces ``path`` if nothing was raised.
 
-    The first time that a process writes to a folder, what killed processes left there is removed.
+    When a process writes to a folder for the first time, leftovers of killed processes are removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path.parent.resolve())

@@ -189,7 +189,7 @@ def _write_onnx(exported: ExportedProgram, names: Sequence[str], path: Path) -> 
 
 
 class _OnnxProgram:
-    """An ONNX file that is called like the program that it was made of."""
+    """An ONNX file that is called like the program it was exported from."""
 
     def __init__(self, path: Path, names: Sequence[str]) -> None:
         import onnxruntime
@@ -208,7 +208,7 @@ class _OnnxProgram:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence what PyTorch's exporters say about themselves."""
+    """Silence the messages of PyTorch's exporters."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

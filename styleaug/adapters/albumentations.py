@@ -207,7 +207,7 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
     def get_params_dependent_on_data(
         self, params: dict[str, Any], data: dict[str, Any]
     ) -> dict[str, Any]:
-        """Draw one integer, and which reference to use if the call brings any."""
+        """Draw one integer, which also selects a reference if the call has any."""
         references = _as_list(data.get(self.metadata_key))
         count = 0 if references is None else len(references)
         if references is not None and count == 0:

@@ -86,7 +86,7 @@ class RandStyleTransferd(RandomizableTransform, MapTransform, InvertibleTransfor
         return self
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return the sample with the images of the keys stylized if it is drawn so."""
+        """Return the sample, with the images of the keys stylized with probability ``prob``."""
         sample = dict(data)
         stream = self._stream.moved_to()
         if stream:

@@ -186,7 +186,7 @@ class StyleTransfer(v2.Transform):  # type: ignore[misc]
         return self._core.apply_transform(images, rows.repeat(times), regions=regions)
 
     def _check_sample(self) -> None:
-        """Raise ``ValueError`` where a single sample can never be what the arguments ask for."""
+        """Raise ``ValueError`` if the arguments need a batch and this is a single sample."""
         where = (
             "Stylize batches after the loader with StyleMix or StyleLoader of "
             "styleaug.adapters.torchvision"
@@ -241,7 +241,7 @@ class StyleMix(v2.Transform):  # type: ignore[misc]
         self.image_getter, self.regions_getter = image_getter, regions_getter
 
     def forward(self, *inputs: Any) -> Any:
-        """Return the batch with its images stylized and everything else as it came."""
+        """Return the batch with its images stylized and everything else unchanged."""
         batch = inputs if len(inputs) > 1 else inputs[0]
         images = find_image(batch, self.image_getter)
         flat, spec = tree_flatten(batch)

@@ -1,6 +1,7 @@
-"""How fragile is a model? It is shown its images in many appearances and styles.
+"""Audits: how fragile a model is to the appearance of its images.
 
-`audit` runs it and returns an `Audit`. It needs ``pip install 'styleaug[metrics]'``.
+`audit` shows a model its images in many appearances and styles, and returns an `Audit`. It needs
+``pip install 'styleaug[metrics]'``.
 """
 
 try:

@@ -1,4 +1,4 @@
-"""What to do about it: test-time augmentation, tried on the changed images, and what to train."""
+"""Advice after an audit: whether test-time augmentation helps, tried on changed images."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _MERGES = {None: "mean_logit", "softmax": "mean_prob", "sigmoid": "mean_prob"}
 
 @dataclass(frozen=True)
 class Trial:
-    """What `StyleTTA` did to the score under some changes.
+    """The effect of `StyleTTA` on the score under changes of one kind.
 
     Attributes:
-        stylizer: Name of its stylizer; four views in the nearest of up to 16 styles.
-        change: Under what.
-        images: On how many images; the styles are those of the others.
-        plain: Score without it.
+        stylizer: Name of the stylizer, which paints four views in the nearest of up to 16 styles.
+        change: Kind of the changes.
+        images: Number of images in the trial; the styles come from the other images.
+        plain: Score without `StyleTTA`.
         score: Score with it.
-        gain: The difference.
+        gain: Difference of the two.
         error: Standard error of the difference.
     """
 
@@ -51,7 +51,7 @@ class Trial:
 
     @property
     def sure(self) -> bool:
-        """Whether the difference is more than chance (1.96 standard errors) explains."""
+        """Whether the difference exceeds 1.96 standard errors, so that it is unlikely by chance."""
         return Mean(self.gain, self.error).sure
 
 
@@ -63,16 +63,15 @@ def try_alignment(
     stylizer: Stylizer,
     seed: int,
 ) -> list[Trial]:
-    """Return what test-time augmentation does on half of the images.
+    """Return the effect of test-time augmentation on half of the images, by kind of change.
 
-    The styles are those of the other half as they are, so that no image is brought to its own
-    style. Laboratories count together.
+    The styles come from the other half, unchanged, so that no image is brought to its own style.
 
     Args:
         samples: The images, at least two.
         reference: What the model is compared with.
         watcher: The model.
-        changes: Under what it is tried.
+        changes: The changes under which it is tried.
         stylizer: Paints the views.
         seed: Seed of the choice of styles.
     """
@@ -89,7 +88,7 @@ def try_alignment(
 
 
 def trial_changes(changes: Sequence[Change], harmful: Sequence[Change]) -> list[Change]:
-    """Return what is tried: images as they are, all laboratories, and what did the most harm."""
+    """Return the changes to try: none, all laboratories, and the most harmful ones."""
     drawn = [change for change in changes if change.kind == LABORATORY]
     return [Unchanged(), *drawn, *harmful]
 
@@ -105,7 +104,7 @@ def trials_from_json(text: str) -> list[Trial]:
 
 
 def fitting_stylizers(names: Sequence[str], samples: Samples) -> list[Stylizer]:
-    """Return the stylizers that can paint all of the images; of volumes those of colour alone."""
+    """Return the stylizers that can paint all images; volumes need those that are pointwise."""
     built = [create_stylizer(name) for name in names]
     return [
         stylizer
@@ -139,7 +138,7 @@ def _trial(
 
 
 def _home_bank(samples: Samples, stylizer: Stylizer, seed: int) -> StyleBank:
-    """Return representative styles of every second image."""
+    """Return a bank of representative styles, taken from every second image."""
     records: list[Images] = [
         replace(samples.image(row).images) for row in range(0, len(samples), 2)
     ]

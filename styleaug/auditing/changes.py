@@ -1,4 +1,4 @@
-"""The changes that a model is audited under, each a function of images that draws nothing new."""
+"""The changes that a model is audited under; each is a function of images, already drawn."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Change(Protocol):
 
     @property
     def member(self) -> str:
-        """Which of several of its kind."""
+        """Name among the changes of its kind; empty if there is only one."""
 
     @property
     def strength(self) -> float:
-        """How strong: 0 is nothing, 1 what laboratories differ by, or full style."""
+        """Strength: 0 changes nothing, 1 is the range between laboratories, or full style."""
 
     def apply(self, images: Images, names: Sequence[str]) -> Tensor:
-        """Return the images changed, in the layout of ``images.restore``."""
+        """Return the changed images, in the layout of ``images.restore``."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ class Unchanged:
 
 @dataclass(frozen=True)
 class OneEffect:
-    """A single effect, at the ends of its ranges, which end is drawn for every image.
+    """A single effect at the ends of its ranges.
 
-    Of a parameter whose neutral value lies within its range either end is drawn; of others, such
-    as blur, the one that is further from neutral.
+    If the neutral value of a parameter lies within its range, one of the two ends is drawn for
+    every image; otherwise, as for blur, it is the end that is further from neutral.
     """
 
     kind: str
@@ -117,14 +117,15 @@ class OneStyle:
 
 @dataclass(frozen=True)
 class Plan:
-    """What an audit goes through.
+    """The changes that an audit goes through.
 
     Attributes:
         kind: Kind of the images, a key of `KINDS`.
-        strengths: Of single effects, rising; laboratories have the last, styles the last two.
-        laboratories: How many appearances are drawn for all images together.
+        strengths: Strengths of single effects, rising; laboratories are drawn at the last one,
+            styles painted at the last two.
+        laboratories: Number of appearances that are drawn for all images together.
         transform: Paints the styles; None for an audit without styles.
-        styles: Their numbers in the bank.
+        styles: Numbers of the styles in the bank.
         seed: Seed of everything random.
     """
 
@@ -137,7 +138,7 @@ class Plan:
 
     @cached_property
     def changes(self) -> list[Change]:
-        """All changes but the worst, which is searched."""
+        """All changes but the worst appearance, which is searched for later."""
         single = [
             OneEffect(effect, strength, self.seed)
             for effect in KINDS[self.kind]
@@ -166,9 +167,9 @@ class Plan:
 
 
 def drawn_laboratory(kind: str, number: int, strength: float, seed: int) -> OneAppearance:
-    """Return one appearance of a kind, each of its effects on with probability 1/2.
+    """Return a random appearance of a kind; each effect is on with probability 1/2.
 
-    The same number draws the same values at every strength, only nearer to neutral.
+    The same number gives the same appearance at every strength, scaled towards neutral.
     """
     draw = Appearance(kind, strength=strength, p=0.5, seed=seed)
     params = draw.draw_params(1, ids=[f"{LABORATORY} {number}"])
@@ -179,7 +180,7 @@ def drawn_laboratory(kind: str, number: int, strength: float, seed: int) -> OneA
 def effect_ends(
     effect: Effect, names: Sequence[str], strengths: Sequence[float], seed: int
 ) -> AppearanceParams:
-    """Return the values of one effect at the ends of its ranges, which depend on the name alone.
+    """Return values of one effect at the ends of its ranges, drawn from the names of the images.
 
     Args:
         effect: The effect.
@@ -203,7 +204,7 @@ def effect_ends(
 
 
 def changed(images: Images, params: AppearanceParams) -> Tensor:
-    """Return images with appearances of their own; every slice of a volume gets the volume's.
+    """Apply a row of params to each image; all slices of a volume share its row.
 
     Args:
         images: Images or volumes.
@@ -217,7 +218,7 @@ def changed(images: Images, params: AppearanceParams) -> Tensor:
 
 
 def reseeded(params: AppearanceParams, names: Sequence[str], seed: int) -> AppearanceParams:
-    """Return params in which noise is another one for every image."""
+    """Return params with other noise for every image."""
     numbers = uniforms(id_keys(seed, [f"noise of {name}" for name in names]), 1)
     return _with_seeds(params, (numbers[:, 0] * 2.0**24).tolist())
 

@@ -1,4 +1,4 @@
-"""Tables with coloured cells and lines, as HTML that needs nothing else."""
+"""Tables with coloured cells, and line charts, as self-contained HTML."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def heat_table(
     rows: Sequence[tuple[str, Sequence[str], Sequence[float | None]]],
     plain: float | Sequence[float],
 ) -> str:
-    """Return a table whose figures are the redder the further they are below what is expected.
+    """Return a table whose cells are redder the further their figures fall below a reference.
 
     Args:
         head: Heads of all columns.
-        rows: Name, texts that follow it, and figures in [0, 1] of every row.
-        plain: What figures are compared with: one number, or one per row.
+        rows: For every row its name, further texts, and figures in [0, 1].
+        plain: The reference of the figures: one number, or one per row.
 
     Example:
         >>> "#ffffff" in heat_table(["", "a"], [("row", [], [0.5])], 0.5)
@@ -51,13 +51,13 @@ def plain_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def line_chart(
     xs: Sequence[float], lines: Mapping[str, Sequence[float]], across: str, text: str
 ) -> str:
-    """Return lines over one axis, from 0 to 1 upwards.
+    """Return a line chart with values from 0 to 1 on the vertical axis.
 
     Args:
-        xs: Where the points are, rising.
+        xs: Horizontal positions of the points, rising.
         lines: Values in [0, 1] by name; at most two.
-        across: What the axis is.
-        text: What to read in the place of the picture.
+        across: Label of the horizontal axis.
+        text: Alternative text of the picture.
 
     Example:
         >>> line_chart([0.0, 1.0], {"right": [0.9, 0.5]}, "distance", "it falls").count("<polyline")

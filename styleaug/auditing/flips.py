@@ -1,4 +1,4 @@
-"""The smallest change that flips a decision, of every image."""
+"""For every image the smallest change that flips the decision."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Flip:
     Attributes:
         image: Number of the image.
         effect: The effect.
-        strength: Least strength found to flip it, in its ranges.
-        values: Its parameters at that strength.
+        strength: Smallest strength at which the decision was found to flip.
+        values: Parameters of the effect at that strength.
     """
 
     image: int
@@ -49,7 +49,7 @@ class Flip:
 
 @dataclass(frozen=True)
 class FlipChange:
-    """An effect and a strength of its own for every image."""
+    """A change with an effect and a strength of its own for every image."""
 
     effects: tuple[str, ...]
     strengths: tuple[float, ...]
@@ -59,7 +59,7 @@ class FlipChange:
     strength: float = 0.0
 
     def apply(self, images: Images, names: Sequence[str]) -> Tensor:
-        """Return the images changed; see `styleaug.auditing.changes.Change`."""
+        """Return the changed images; see `styleaug.auditing.changes.Change`."""
         own = zip(self.effects, names, self.strengths, strict=True)
         rows = [
             effect_ends(EFFECTS[effect], [name], [strength], self.seed).values[effect][0]
@@ -85,14 +85,14 @@ def smallest_flips(
 ) -> list[Flip]:
     """Return the smallest flipping change of every image that has one, the smallest first.
 
-    Of all effects the one that flips at the least of the strengths that were tried is taken, and
-    the gap below it is halved `HALVINGS` times.
+    For each image the effect that flips at the lowest of the tried strengths is chosen. The gap
+    below that strength is then halved `HALVINGS` times.
 
     Args:
         samples: The images.
         reference: What the model is compared with.
         watcher: The model.
-        graded: Strengths and outcomes by effect, rising.
+        graded: For each effect its strengths, rising, and their outcomes.
         before: Outcome of the images as they are.
         seed: Seed of the draws of ends.
     """
@@ -143,7 +143,7 @@ def describe_values(effect: str, values: Sequence[float]) -> str:
 def _first_flips(
     graded: Mapping[str, Sequence[tuple[float, Outcome]]], before: Outcome, reference: Reference
 ) -> dict[int, tuple[str, float, float]]:
-    """Return effect, last strength that holds and first that flips, by image."""
+    """Return for each image the effect, the last strength that holds and the first that flips."""
     first: dict[int, tuple[str, float, float]] = {}
     for effect, steps in graded.items():
         below = [0.0, *(strength for strength, _ in steps)]
@@ -167,7 +167,7 @@ def _flipped_at(
     strengths: Tensor,
     seed: int,
 ) -> Tensor:
-    """Return which of some images flip, each under its own effect and strength."""
+    """Return which of these images flip, each under its own effect and strength."""
     flags = []
     seen = samples.take(rows)
     truth, plain = reference.take(rows), before.take(list(rows))

@@ -1,4 +1,4 @@
-"""The folder of an audit: finished parts as JSON, so that a run goes on where it stopped."""
+"""The folder of an audit: finished parts as JSON, so that a stopped run can continue."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class RunFolder:
 
     Args:
         path: The folder; None keeps nothing.
-        settings: All that figures depend on but the model. A folder of other settings is refused.
+        settings: Everything the figures depend on except the model. A folder with other settings
+            is refused.
 
     Raises:
         FileExistsError: If the folder holds something that no audit wrote, or another audit.
@@ -38,7 +39,7 @@ class RunFolder:
             write_text(file, json.dumps(plain, indent=1) + "\n")
 
     def part(self, key: str, make: Callable[[], str]) -> str:
-        """Return a part as JSON: what was kept under the key, or what ``make`` returns."""
+        """Return a part as JSON: the one saved under the key, or a new one from ``make``."""
         if self.path is None:
             return make()
         digest = blake2b(key.encode(), digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""What a model says of images under one change, and how that is kept as JSON."""
+"""The output of a model for all images under one change, and how it is saved as JSON."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ DIGITS = 6
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out for every image, rounded as it is kept.
+    """Results of every image under one change, rounded as they are saved.
 
     Attributes:
-        scores: ``(N, C)`` probabilities, or ``(N, C - 1)`` Dice of each class but the background,
-            NaN where neither mask has it.
-        confidence: ``(N,)`` probability of what was decided, of masks the mean over pixels.
-        distance: ``(N,)`` distance of the appearance from that of the image as it is; NaN where it
-            was not measured.
+        scores: ``(N, C)`` probabilities; for masks ``(N, C - 1)`` Dice of each class but the
+            background, NaN where neither mask has the class.
+        confidence: ``(N,)`` probability of the decision; for masks the mean over pixels.
+        distance: ``(N,)`` distance of the appearance from that of the unchanged image; NaN where
+            it was not measured.
     """
 
     scores: Tensor
@@ -71,14 +71,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Watcher:
-    """A model and how it is watched: what goes in, what comes out.
+    """A model with its preprocessing and activation, run on changed images.
 
     Attributes:
         model: The model.
         preprocess: Applied to images before the model.
-        activation: What turns outputs into probabilities.
-        device: Where images are changed and the model runs.
-        describe: Vectors ``(B, K)`` of the appearance of contents ``(B, 3, H, W)``.
+        activation: How outputs become probabilities.
+        device: Device on which images are changed and the model runs.
+        describe: Function from contents ``(B, 3, H, W)`` to vectors ``(B, K)`` of their appearance.
     """
 
     model: Callable[[Tensor], Any]
@@ -94,13 +94,13 @@ class Watcher:
         reference: Reference,
         home: Tensor | None = None,
     ) -> Outcome:
-        """Return what comes out for all images under a change.
+        """Return the outcome of all images under a change.
 
         Args:
             samples: The images.
-            change: How they are changed.
+            change: The change.
             reference: What the model is compared with.
-            home: What `appearances` returns for them; None leaves distances unmeasured.
+            home: What `appearances` returned; None: measure no distance.
         """
         parts = []
         for first, batch in pieces(samples):
@@ -110,7 +110,7 @@ class Watcher:
         return Outcome.from_json(Outcome.cat(parts).to_json())
 
     def reference(self, samples: Samples) -> Reference:
-        """Return what the model is compared with; it sees every image as it is."""
+        """Return what the model is compared with; the model sees the unchanged images."""
 
         def predict(batch: Batch) -> Tensor:
             images = batch.on(self.device).images
@@ -137,7 +137,7 @@ class Watcher:
         return _with_background(from_model(samples, output), self.activation)
 
     def raw(self, seen: Tensor) -> Tensor:
-        """Return the only output of the model, in evaluation mode."""
+        """Run the model in evaluation mode and return its only output."""
         seen = seen if self.preprocess is None else self.preprocess(seen)
         with evaluating(self.model):
             named = named_outputs(self.model(seen))
@@ -149,7 +149,7 @@ class Watcher:
         return next(iter(named.values()))
 
     def appearances(self, samples: Samples) -> Tensor:
-        """Return the vectors ``(N, K)`` of the images as they are."""
+        """Return the vectors ``(N, K)`` of the unchanged images."""
         found = []
         for batch in samples.batches:
             images = batch.on(self.device).images
@@ -179,13 +179,13 @@ class Watcher:
         return Outcome(scores.cpu(), confidence.cpu(), distance.cpu())
 
     def _described(self, images: Tensor) -> Tensor:
-        """Return the appearance of images, of the middle slice of volumes."""
+        """Return the vectors of images; volumes are described by their middle slice."""
         record = as_images(images) if images.ndim == 4 else as_volumes(images).middle()
         return self.describe(to_content(record.batch))
 
 
 def _with_background(output: Tensor, activation: Activation) -> Tensor:
-    """Return probabilities of at least two classes: one column is that of the second of two."""
+    """Return probabilities of at least two classes; a single column is the second of two."""
     check_columns(output, activation)
     found = activate(output[None], activation)[0]
     if activation == "sigmoid" and found.shape[1] > 1:

@@ -1,4 +1,4 @@
-"""The page of an audit, for someone who has to decide whether a model may be used."""
+"""The page of an audit, for readers who decide whether a model may be used."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def audit_page(found: Audit) -> str:
 
 
 def kind_title(kind: str) -> str:
-    """Return what a kind of change is called.
+    """Return the name of a kind of change.
 
     Example:
         >>> kind_title("laboratory"), kind_title("white-balance")
@@ -153,7 +153,7 @@ def _distances(found: Audit) -> list[str]:
 
 
 def _calibration(found: Audit) -> str:
-    """Return the calibration error as images are and in other laboratories, in words."""
+    """Return a sentence on the calibration error of unchanged images and other laboratories."""
     before = found.before["calibration error"]
     others = [r["calibration error"] for r in found.changes if r["kind"] == LABORATORY]
     if before is None or not others:
@@ -218,7 +218,7 @@ def _advice(found: Audit) -> list[str]:
 
 
 def _verdict(found: Audit) -> str:
-    """Return which stylizers gained more than chance and lost nothing at home."""
+    """Return a sentence on the stylizers with a sure gain and no loss on unchanged images."""
     good = []
     for name in dict.fromkeys(trial.stylizer for trial in found.trials):
         own = {trial.change: trial for trial in found.trials if trial.stylizer == name}

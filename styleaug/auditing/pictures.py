@@ -1,4 +1,4 @@
-"""The worst cases as pictures: as it is, changed, and what the model said."""
+"""Pictures of the worst cases: the image, its change, and the output of the model."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def case_sheets(
 
 
 def values_of(change: OneAppearance) -> list[str]:
-    """Return what an appearance changes, one text per effect, with units."""
+    """Return the changes of an appearance, one text per effect, with units."""
     texts = {effect: describe_values(effect, values) for effect, values in change.values.items()}
     return [f"{effect}: {text}" for effect, text in texts.items() if text]
 
@@ -72,7 +72,7 @@ def _worst_sheet(
     outcome: Outcome,
     classes: Sequence[str] | None,
 ) -> Image.Image:
-    """Return the images that lose most under a change."""
+    """Return a sheet of the images that lose most under a change."""
     lost = seen.values([seen.before]) - image_values(outcome, seen.reference)
     fallen = lost.nan_to_num(nan=-1.0) + 1e-3 * (outcome.confidence - 0.5)
     numbers = fallen.argsort(descending=True, stable=True)[:CASES].tolist()
@@ -91,7 +91,7 @@ def _said(
     reference: Reference,
     classes: Sequence[str] | None,
 ) -> str:
-    """Return what the model said before and after."""
+    """Return a text with the output of the model before and after a change."""
     if reference.dense:
         values = [image_values(item.take([row]), reference) for item in (before, after)]
         return " to ".join(f"{float(value):.2f}" for value in values)

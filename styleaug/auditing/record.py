@@ -1,4 +1,4 @@
-"""What an audit found, as a record, as JSON, as CSV and as a page."""
+"""The result of an audit, as a record, as JSON, as CSV and as a page."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ class Audit:
     """What an audit found.
 
     Attributes:
-        settings: What it was made with.
-        score: What "score" is: "balanced accuracy", "agreement with itself", "Dice", ...
-        before: Figures of the images as they are.
+        settings: Settings of the audit.
+        score: Name of the score: "balanced accuracy", "agreement with itself", "Dice", ...
+        before: Figures of the unchanged images.
         changes: Figures of every change: ``kind``, ``member``, ``strength``, ``score``, ``drop``
-            with its standard error, ``flipped`` (share of other decisions), ``confidence``,
-            ``distance`` of appearance, and with labels of classes ``accuracy``, ``macro AUC`` and
-            ``calibration error``.
+            with its standard error, ``flipped`` (share of decisions that changed), ``confidence``,
+            ``distance`` of appearance, and where labels are classes ``accuracy``, ``macro AUC``
+            and ``calibration error``.
         kinds: Every kind of change at full strength, the worst first, with scores by strength.
         classes: Scores of every class under every kind.
         groups: Scores of every subgroup under every kind; empty without subgroups.
-        distances: How right and how sure the model is, by distance of appearance.
+        distances: Accuracy and confidence of the model by distance of appearance.
         flips: The smallest change that flips the decision on each image that has one.
         names: Names of the images.
         worst: Values of the worst appearance that was found, one text per effect.
-        trials: What test-time augmentation did in a trial.
-        sheets: Pictures: title, text and picture.
+        trials: Results of trials of test-time augmentation.
+        sheets: Contact sheets, each with its title and text.
 
     Example:
         >>> import torch, styleaug
@@ -71,8 +71,8 @@ class Audit:
     def lowest(self) -> tuple[str, float]:
         """Kind of change with the lowest score at full strength, and that score.
 
-        The appearance that was searched is left out: it is made to be bad, and how bad depends on
-        how long the search went on.
+        The searched appearance is left out: it is chosen to be bad, and how bad it is depends on
+        the length of the search.
         """
         kinds = [row for row in self.kinds if row["kind"] != WORST and row["score"] is not None]
         row = min(kinds, key=lambda row: row["score"])
@@ -112,7 +112,7 @@ class Audit:
         return text.getvalue()
 
     def to_html(self) -> str:
-        """Return a page that stands alone: one file, pictures in it, no network."""
+        """Return a self-contained HTML page with all pictures."""
         return audit_page(self)
 
     def save(self, folder: str | Path) -> None:

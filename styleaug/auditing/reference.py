@@ -1,4 +1,4 @@
-"""What a model is compared with: the labels, or where there are none its own decisions."""
+"""What a model is compared with: the labels or, without labels, its own decisions."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from styleaug.auditing.samples import Batch, Samples
 
 @dataclass(frozen=True)
 class Reference:
-    """Truth, or the model's own decisions on images as they are.
+    """The labels, or the model's own decisions on the unchanged images.
 
     Attributes:
-        labelled: Whether it is truth.
+        labelled: Whether these are labels.
         classes: ``(N,)``; empty for masks.
         masks: ``(H, W[, D])`` of every image; empty for classes.
-        columns: How many classes the model knows.
+        columns: Number of classes of the model.
     """
 
     labelled: bool
@@ -30,7 +30,7 @@ class Reference:
 
     @property
     def dense(self) -> bool:
-        """Whether the model makes masks."""
+        """Whether the model predicts masks."""
         return bool(self.masks)
 
     def take(self, rows: Sequence[int]) -> Reference:
@@ -45,7 +45,7 @@ def build_reference(samples: Samples, predict: Callable[[Batch], Tensor]) -> Ref
 
     Args:
         samples: The images.
-        predict: Returns the probabilities ``(B, C, ...)`` of a batch as it is.
+        predict: Returns the probabilities ``(B, C, ...)`` of an unchanged batch.
 
     Raises:
         ValueError: If labels do not fit what the model returns.

@@ -1,4 +1,4 @@
-"""`audit`: how fragile a model is to how its images are made."""
+"""`audit`: how fragile a model is to the appearance of its images."""
 
 from __future__ import annotations
 
@@ -74,13 +74,13 @@ def audit(
     seed: int = 0,
     advance: Callable[[int, int], object] | None = None,
 ) -> Audit:
-    """Run a model over images in many appearances and styles, and report how it does.
+    """Run a model on its images in many appearances and styles, and report how its score changes.
 
-    Every effect of a kind of images is tried alone at graded strength, at the ends of what
-    laboratories differ by; then whole appearances, each drawn once for all images as if one
-    laboratory had made them; styles of a bank; and the worst appearance that a short search finds.
-    With labels the score is balanced accuracy or Dice; without, the agreement of the model with
-    itself on images as they are.
+    First every effect of the kind of images is tried alone, at several strengths and at the ends of
+    its range between laboratories. Then come whole appearances, each drawn once for all images as
+    if one laboratory had made them; the styles of a bank; and the worst appearance that a short
+    search finds. With labels the score is balanced accuracy or Dice. Without labels it is the
+    agreement of the model with its own decisions on the unchanged images.
 
     Args:
         model: A module or function of a batch that returns scores ``(B, C)`` or maps
@@ -90,34 +90,35 @@ def audit(
             "group" and "name". It is read once, and the images are kept in memory; give it without
             random augmentation. Targets are classes ``(B,)`` or masks of the images' size.
         kind: Kind of the images, a key of `styleaug.appearance.KINDS`.
-        styles: A `StyleBank`, the path of one, or what `StyleTransfer` makes one of, such as a
-            folder of images of other hospitals; None: no styles.
-        stylizer: Paints the styles; None: the bank's, or the default.
-        style_count: Most styles of the bank that are tried, evenly taken.
-        strengths: Of single effects, rising, in (0, 1]. Laboratories have the last of them, styles
-            the last two.
-        laboratories: How many appearances are drawn for all images.
-        search: Trials of the search for the worst appearance; 0: no search.
-        trial: Stylizers that `StyleTTA` is tried with; empty: no trial.
+        styles: A `StyleBank`, the path of one, or anything `StyleTransfer` takes, such as a folder
+            of images from other hospitals; None: no styles.
+        stylizer: Paints the styles; None: that of the bank, or the default.
+        style_count: Largest number of styles that are tried, evenly spaced in the bank.
+        strengths: Strengths of single effects, rising, in (0, 1]. Laboratories are drawn at the
+            last one, styles are painted at the last two.
+        laboratories: Number of appearances that are drawn for all images.
+        search: Number of trials in the search for the worst appearance; 0: no search.
+        trial: Stylizers for a trial of `StyleTTA`; empty: no trial.
         preprocess: Applied to images before the model, such as a normalisation.
-        activation: "softmax"; "sigmoid" for one column; None where the model returns
-            probabilities.
-        describe: Turns contents ``(B, 3, H, W)`` in [0, 1] into vectors ``(B, K)``, whose distance
-            is that of appearance; None: the code of the stylizer "appearance".
+        activation: How outputs become probabilities: "softmax"; "sigmoid" for one column; None if
+            the model returns probabilities.
+        describe: Function from contents ``(B, 3, H, W)`` in [0, 1] to vectors ``(B, K)``, whose
+            distance measures how far appearances differ; None: the code of the stylizer
+            "appearance".
         classes: Names of the model's columns.
         slice_axis: Spatial axis along which volumes are cut, 0 for ``(B, C, D, H, W)``.
-        device: Where images are changed and the model runs; a module is expected there.
-        folder: Keeps finished parts, so that the same call goes on where it stopped.
-        seed: Seed of everything random. What is drawn for an image depends on the seed and its name
-            or number alone.
-        advance: Called after every part with the numbers of parts that are done and of all.
+        device: Device on which images are changed and the model runs; a module must be there.
+        folder: Folder for finished parts, from which the same call continues after an interruption.
+        seed: Seed of everything random. The draws of an image depend only on the seed and on its
+            name or number.
+        advance: Called after every part with the numbers of finished parts and of all parts.
 
     Returns:
         An `Audit`; ``save`` writes a page, JSON and CSV.
 
     Raises:
-        FileExistsError: If the folder holds something else, or an audit of something else.
-        TypeError: If the loader or the model gives something else than tensors.
+        FileExistsError: If the folder holds other files, or another audit.
+        TypeError: If the loader or the model returns anything but tensors.
         ValueError: If an argument is out of range, or images, targets and outputs do not fit.
 
     Example:
@@ -147,7 +148,7 @@ def audit(
 
 
 class _Run:
-    """One audit: its parts are taken from the folder, or made and kept."""
+    """One audit: its parts are read from the folder, or made and saved."""
 
     def __init__(
         self,
@@ -171,7 +172,7 @@ class _Run:
         classes: Sequence[str] | None,
         settings: dict[str, Any],
     ) -> Audit:
-        """Go through all parts and return what was found."""
+        """Run all parts and return the result."""
         found = [(change, self._outcome(change)) for change in self.plan.changes]
         self._check_same_model(found[0][1])
         if search:
@@ -213,7 +214,7 @@ class _Run:
         return self.watcher.watch(self.samples, change, self.reference, self.home)
 
     def _check_same_model(self, kept: Outcome) -> None:
-        """Refuse to go on with parts of another model."""
+        """Refuse to continue with parts of another model."""
         if self.parts.path is None:
             return
         now = self._watched(Unchanged())
@@ -284,7 +285,7 @@ def _plan(
     search: int,
     seed: int,
 ) -> Plan:
-    """Check the arguments that no image is needed for, and return the plan."""
+    """Check the arguments that need no image, and return the plan."""
     check_choice("kind", kind, KINDS)
     steps = tuple(float(strength) for strength in strengths)
     if not steps or steps[0] <= 0.0 or steps[-1] > 1.0 or list(steps) != sorted(set(steps)):
@@ -302,7 +303,7 @@ def _plan(
 
 
 def _appearance_code(samples: Samples, device: torch.device | None) -> Callable[[Tensor], Tensor]:
-    """Return what `appearance` says of how images were made, if they are large enough for it."""
+    """Return the function to codes of "appearance", unless images are too small for it."""
     stylizer = create_stylizer("appearance")
     for batch in samples.batches:
         batch.images.check_sides(stylizer.least_side, "appearance (describe=)")
@@ -311,7 +312,7 @@ def _appearance_code(samples: Samples, device: torch.device | None) -> Callable[
 
 
 def _painters(trial: Sequence[str], samples: Samples) -> list[Stylizer]:
-    """Return the stylizers of the trial, which needs images on both sides."""
+    """Return the stylizers of the trial, which needs two images or more."""
     painters = fitting_stylizers(trial, samples)
     return painters if len(samples) >= 4 else []
 
@@ -335,7 +336,7 @@ def _settings(
     activation: Activation,
     classes: Sequence[str] | None,
 ) -> dict[str, Any]:
-    """Return all that figures depend on but the model."""
+    """Return everything the figures depend on except the model."""
     source = None if plan.transform is None else plan.transform.source.fingerprint(1)
     return {
         "kind": plan.kind,
@@ -355,7 +356,7 @@ def _settings(
 
 
 def _digest(samples: Samples) -> str:
-    """Return a digest of images, labels, names and groups, whatever batches they came in."""
+    """Return a digest of images, labels, names and groups, independent of the batches."""
     digest = blake2b(digest_size=16)
     for batch in samples.batches:
         for row, name in enumerate(batch.names):

@@ -19,7 +19,7 @@ class Batch:
 
     Attributes:
         images: The record; volumes have their slices last.
-        names: One per image: all draws belong to it.
+        names: One name per image, from which its draws are derived.
         targets: ``(B,)`` classes or ``(B, H, W[, D])`` masks; None where there are no labels.
     """
 
@@ -35,7 +35,7 @@ class Batch:
         return replace(self, images=replace(self.images, batch=self.images.batch.to(device)))
 
     def take(self, rows: Sequence[int]) -> Batch:
-        """Return some images of the batch, in the layout that the library works in."""
+        """Return some images of the batch, in the layout of the library."""
         images = replace(self.images, batch=self.images.batch[list(rows)])
         targets = None if self.targets is None else self.targets[list(rows)]
         return Batch(images, tuple(self.names[row] for row in rows), targets)
@@ -43,12 +43,12 @@ class Batch:
 
 @dataclass(frozen=True)
 class Samples:
-    """All images of an audit, in the batches that they came in.
+    """All images of an audit, in the batches of the loader.
 
     Attributes:
         batches: The batches, in order.
-        groups: A subgroup per image; empty where there are none.
-        slice_axis: Spatial axis along which volumes are cut, as they came.
+        groups: One subgroup per image; empty without subgroups.
+        slice_axis: Spatial axis along which volumes are cut, in the layout of the loader.
     """
 
     batches: tuple[Batch, ...]
@@ -94,11 +94,11 @@ def read_loader(loader: Iterable[Any], slice_axis: int = -1) -> Samples:
 
     Args:
         loader: Yields images, ``(images, targets)``, ``(images, targets, groups)``, or mappings
-            with "image" and, where they are, "label", "group" and "name".
+            with "image" and optionally "label", "group" and "name".
         slice_axis: Spatial axis along which volumes are cut.
 
     Raises:
-        TypeError: If a batch is none of these, or images are no tensor.
+        TypeError: If a batch is none of these, or its images are not a tensor.
         ValueError: If there is no image, values are out of range, or parts of a batch do not fit.
     """
     if not -3 <= slice_axis <= 2:
@@ -137,7 +137,7 @@ def _parts(item: Any) -> tuple[Tensor, Any, Any, Any]:
 
 
 def _checked(image: Tensor, target: Any, names: list[str], slice_axis: int) -> Batch:
-    """Return a batch as a record; every check of images is made here."""
+    """Check a batch of images and return it as a record."""
     if image.ndim not in (4, 5):
         raise ValueError(
             f"images must be (B, C, H, W) or volumes (B, C, H, W, D), got {tuple(image.shape)}."
@@ -183,12 +183,12 @@ def _texts(name: str, values: Any, count: int) -> list[str]:
 
 
 def to_model(samples: Samples, batch: Tensor) -> Tensor:
-    """Return images as the model gets them: volumes with their slices along the axis they had."""
+    """Return images in the layout of the model, with slices along the axis of the loader."""
     return batch.movedim(-1, _axis(samples.slice_axis)) if batch.ndim == 5 else batch
 
 
 def from_model(samples: Samples, batch: Tensor) -> Tensor:
-    """Return images or maps of the model's layout with the slices of volumes last."""
+    """Return images or maps in the layout of the library, with the slices of volumes last."""
     return batch.movedim(_axis(samples.slice_axis), -1) if batch.ndim == 5 else batch
 
 

@@ -1,4 +1,4 @@
-"""Figures of an outcome: how right, how sure, how far from what it was."""
+"""Figures of an outcome: scores, confidence, and distance of appearance."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Mean:
     """A mean over images and its standard error.
 
     Attributes:
-        value: The mean; with labels of classes, the mean of the classes' means.
-        error: Its standard error; NaN where a class has a single image.
+        value: The mean; where labels are classes, the mean of the means of the classes.
+        error: Its standard error; NaN if a class has a single image.
     """
 
     value: float
@@ -33,29 +33,29 @@ class Mean:
 
     @property
     def sure(self) -> bool:
-        """Whether the mean is further from 0 than chance (1.96 standard errors) explains."""
+        """Whether the mean is more than 1.96 standard errors from 0."""
         return abs(self.value) > 1.96 * self.error
 
 
 def score_name(reference: Reference) -> str:
-    """Return what the score of an audit is called."""
+    """Return the name of the score of an audit."""
     if reference.dense:
         return "Dice" if reference.labelled else "Dice with its own masks"
     return "balanced accuracy" if reference.labelled else "agreement with itself"
 
 
 def image_values(outcome: Outcome, reference: Reference) -> Tensor:
-    """Return one number per image, ``(N,)``: 1 for a right decision, else 0; of masks mean Dice."""
+    """Return ``(N,)``: for each image 1 if the decision is right, else 0; for masks mean Dice."""
     if reference.dense:
         return outcome.scores.nanmean(dim=1)
     return (outcome.scores.argmax(dim=1) == reference.classes).double()
 
 
 def score_mean(values: Tensor, reference: Reference) -> Mean:
-    """Return the mean of values per image; with labels of classes every class counts alike.
+    """Return the mean over images; where labels are classes, all classes have the same weight.
 
     Args:
-        values: ``(N,)``; NaN is left out.
+        values: ``(N,)``; NaN values are ignored.
         reference: What the model is compared with.
 
     Example:
@@ -77,11 +77,11 @@ def score_mean(values: Tensor, reference: Reference) -> Mean:
 
 
 def figures(outcome: Outcome, before: Outcome, reference: Reference) -> dict[str, float | None]:
-    """Return the figures of a change, for tables; None where one does not apply.
+    """Return the figures of a change for tables; those that do not apply are None.
 
     Args:
-        outcome: Under the change.
-        before: As the images are.
+        outcome: Outcome under the change.
+        before: Outcome of the unchanged images.
         reference: What the model is compared with.
     """
     values, plain = (image_values(item, reference) for item in (outcome, before))
@@ -108,7 +108,7 @@ def class_figures(scores: Tensor, classes: Tensor) -> dict[str, float | None]:
 
     Args:
         scores: ``(N, C)`` probabilities.
-        classes: ``(N,)`` true classes. The AUC is None unless every class has an image.
+        classes: ``(N,)`` true classes. The AUC is None if a class has no image.
 
     Source:
         Naeini, Cooper & Hauskrecht, AAAI 2015 (calibration error, `BINS` bins, l1).
@@ -123,7 +123,7 @@ def class_figures(scores: Tensor, classes: Tensor) -> dict[str, float | None]:
 
 
 def flipped(outcome: Outcome, before: Outcome, reference: Reference) -> Tensor:
-    """Return whether the decision on each image is another; of masks, whether half is lost.
+    """Return which decisions have changed; for masks, which have lost half of their Dice.
 
     Returns:
         ``(N,)`` booleans.

@@ -27,18 +27,19 @@ def search_worst(
     starts: Sequence[tuple[OneAppearance, float]],
     trials: int,
 ) -> OneAppearance:
-    """Return the appearance under which the model was least right.
+    """Return the appearance under which a short search finds the model least right.
 
-    It starts at the worst of the drawn laboratories and, trial after trial, sets one effect to the
-    ends of its ranges or back to neutral, and keeps what makes things worse.
+    The search starts at the worst of the drawn laboratories. Every trial sets one effect to the
+    ends of its ranges or back to neutral, and is kept if the mean probability of the right class
+    (the mean Dice of masks) falls.
 
     Args:
-        samples: The images; at most `SEEN`, evenly taken, are looked at.
+        samples: The images, of which at most `SEEN`, evenly spaced, are used.
         reference: What the model is compared with.
         watcher: The model.
         plan: Kind of the images and seed.
         starts: Appearances and the score of the model under each.
-        trials: How many changes are tried.
+        trials: Number of changes to try.
     """
     rows = range(0, len(samples), max(1, -(-len(samples) // SEEN)))
     seen, truth = samples.take(rows), reference.take(rows)
@@ -64,7 +65,7 @@ def worst_from_json(text: str, plan: Plan) -> OneAppearance:
 
 
 def _mutated(values: Values, plan: Plan, trial: int) -> Values:
-    """Return values with one effect at its ends, or at neutral if it was none and the coin says."""
+    """Return values with one effect at its ends or, with probability 1/4, back at neutral."""
     names = KINDS[plan.kind]
     drawn = uniforms(id_keys(plan.seed, [f"trial {trial}"]), 2)[0].tolist()
     effect = EFFECTS[names[int(drawn[0] * len(names))]]
@@ -78,7 +79,7 @@ def _appearance(values: Values, plan: Plan) -> OneAppearance:
 
 
 def _sureness(outcome: Outcome, reference: Reference) -> float:
-    """Return the mean probability of what is right; of masks the mean Dice."""
+    """Return the mean probability of the right class; for masks the mean Dice."""
     if reference.dense:
         return score_mean(outcome.scores.nanmean(dim=1), reference).value
     right = outcome.scores.gather(1, reference.classes[:, None])[:, 0]

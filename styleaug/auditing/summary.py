@@ -1,4 +1,4 @@
-"""From the outcomes of all changes to the tables of an audit."""
+"""The tables of an audit, from the outcomes of all changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from styleaug.auditing.reference import Reference
 from styleaug.auditing.scores import figures, flipped, image_values, score_mean
 
 DISTANCES = 8
-"""Bins of the distance of appearance, each of as many images."""
+"""Number of bins of the distance of appearance, of equal size."""
 
 Row = dict[str, Any]
 Found = Sequence[tuple[Change, Outcome]]
@@ -23,10 +23,10 @@ Found = Sequence[tuple[Change, Outcome]]
 
 @dataclass(frozen=True)
 class Seen:
-    """All outcomes of an audit, the images as they are first.
+    """All outcomes of an audit; that of the unchanged images comes first.
 
     Attributes:
-        found: Changes and outcomes.
+        found: Changes and their outcomes.
         reference: What the model is compared with.
     """
 
@@ -35,7 +35,7 @@ class Seen:
 
     @property
     def before(self) -> Outcome:
-        """Outcome of the images as they are."""
+        """Outcome of the unchanged images."""
         return self.found[0][1]
 
     def graded(self, kind: str) -> list[tuple[float, list[Outcome]]]:
@@ -67,7 +67,7 @@ def change_rows(seen: Seen) -> list[Row]:
 
 
 def kind_rows(seen: Seen) -> list[Row]:
-    """Return scores by strength, drop and share of flips at full strength; the worst kind first."""
+    """Return the scores of every kind by strength, and its drop and flips; the worst kind first."""
     plain = seen.values([seen.before])
     rows = []
     for kind in seen.kinds:
@@ -90,7 +90,7 @@ def kind_rows(seen: Seen) -> list[Row]:
 
 
 def part_rows(seen: Seen, parts: Mapping[str, Sequence[int]]) -> list[Row]:
-    """Return the scores of parts of the images, as they are and under every kind at full strength.
+    """Return the scores of parts of the images: unchanged, and under each kind at full strength.
 
     Args:
         seen: The outcomes.
@@ -106,9 +106,10 @@ def part_rows(seen: Seen, parts: Mapping[str, Sequence[int]]) -> list[Row]:
 
 
 def distance_rows(seen: Seen) -> list[Row]:
-    """Return how right and how sure the model is by the distance of appearance.
+    """Return accuracy and confidence of the model by distance of appearance.
 
-    All images under all changes but the searched one, in `DISTANCES` bins of as many images.
+    All images under all changes but the searched one are sorted into `DISTANCES` bins of equal
+    size.
     """
     parts = [(c, item) for c, item in seen.found if c.kind != WORST]
     distance = torch.cat([item.distance for _, item in parts])
@@ -129,7 +130,7 @@ def distance_rows(seen: Seen) -> list[Row]:
 
 
 def class_parts(reference: Reference, names: Sequence[str] | None) -> dict[str, list[int]]:
-    """Return the images of every class; without labels, of what the model decided."""
+    """Return the images of every class; without labels, of every decision of the model."""
     if reference.dense:
         return {}
     parts = {}

@@ -76,7 +76,7 @@ def run_audit(options: argparse.Namespace, console: Console) -> int:
 
 
 def _status(found: Any, broken: int, options: argparse.Namespace, console: Console) -> int:
-    """Say what was found and where it is, and return the exit status."""
+    """Print the result and its folder; returns the exit status."""
     kind, score = found.lowest
     say(console, f"{found.score}: {found.before['score']:.3f} as images are")
     say(console, f"lowest under a change: {score:.3f}, {kind}")
@@ -90,7 +90,7 @@ def _status(found: Any, broken: int, options: argparse.Namespace, console: Conso
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuse what can be refused before anything is read."""
+    """Check the arguments, before anything is read."""
     check_output("--output", options.output)
     for name in ("batch_size", "count", "laboratories"):
         value = getattr(options, name)
@@ -103,7 +103,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _files(options: argparse.Namespace) -> list[tuple[Path, Path]]:
-    """Return the files and their names, evenly taken if there are too many."""
+    """Return the files and their names, evenly spaced if there are too many."""
     files = [pair for path in options.input for pair in find_named(path)]
     if options.count is None or len(files) <= options.count:
         return files
@@ -133,7 +133,7 @@ def _bank(
     console: Console,
     progress: Progress,
 ) -> tuple[StyleBank | None, Stylizer | None]:
-    """Return the styles of other places and what paints them."""
+    """Return the bank of other styles, and the stylizer that paints them."""
     if styles is None:
         return None, None
     name = options.stylizer or styles.stylizer

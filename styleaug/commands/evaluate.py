@@ -86,7 +86,7 @@ def run_evaluate(options: argparse.Namespace, console: Console) -> int:
 
 
 def _sources(options: argparse.Namespace, scoring: Any) -> dict[str, tuple[Stylizer | None, Any]]:
-    """Return what paints, by name: the colour stylizers, those that were named, the folder."""
+    """Return the sources of stylized images by name: named and colour stylizers, the folder."""
     if options.weights and len(options.stylizer) != 1:
         raise ValueError(f"--weights needs one --stylizer, got {options.stylizer}.")
     colors = [name for name, entry in STYLIZERS.items() if issubclass(entry.kind, ColorStylizer)]

@@ -1,4 +1,4 @@
-"""The files of a run: what is read and written, and all checks before anything is written."""
+"""The files that a run reads and writes, and all checks before it writes."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def check_targets(
 
     Args:
         jobs: What this process would do.
-        inputs: All files that any process reads, whatever for.
+        inputs: All files that any process reads, for any purpose.
         overwrite: Whether existing outputs are replaced.
         skip_existing: Whether jobs whose outputs exist are left out.
 
@@ -89,7 +89,7 @@ def check_targets(
 
 
 def check_no_input(targets: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Raise ``ValueError`` if a file to be written is also read, whatever for."""
+    """Raise ``ValueError`` if a file to be written is also read, for any purpose."""
     read = {path.resolve() for path in inputs}
     for target in targets:
         if target.resolve() in read:

@@ -19,13 +19,13 @@ FOLDERS = "folders"
 
 @dataclass(frozen=True)
 class Labels:
-    """What is known of image files.
+    """Labels and subgroups of image files.
 
     Attributes:
         classes: Names of the classes in the order of the model's columns; None where labels are
             numbers or masks.
         targets: Class of every file, or the path of its mask.
-        groups: Subgroup of every file; empty where there are none.
+        groups: Subgroup of every file; empty without subgroups.
     """
 
     classes: tuple[str, ...] | None
@@ -40,14 +40,14 @@ def read_labels(
 
     Args:
         labels: A CSV file with the columns ``file`` (as the file is named below its input, or its
-            name alone) and ``label`` or ``mask`` (relative to the table), and ``group`` if there
-            are any; or "folders".
+            name alone) and ``label`` or ``mask`` (relative to the table), and optionally
+            ``group``; or "folders".
         files: Files and their names below the input.
         classes: Names of the model's columns; None: the labels, sorted, unless they are numbers.
 
     Raises:
         FileNotFoundError: If the table is missing.
-        ValueError: If a file has no label, or one that is no class.
+        ValueError: If a file has no label, or its label is not a class.
     """
     if labels == FOLDERS:
         texts = {path: path.parent.name for path, _ in files}

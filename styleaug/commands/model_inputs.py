@@ -1,4 +1,4 @@
-"""What a model is shown: image files as batches of its size and channels, and its normalisation."""
+"""Inputs of a model: image files in its size and channels, and its normalisation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from styleaug.images.batch import to_content
 
 
 def normalisation(options: argparse.Namespace, device: str) -> Callable[[Tensor], Tensor] | None:
-    """Return what ``--mean`` and ``--std`` ask for; None where they are not given.
+    """Return the normalisation by ``--mean`` and ``--std``; None if they are not given.
 
     Raises:
         ValueError: If one is given without the other.
@@ -36,7 +36,7 @@ def read_input(
 ) -> Tensor | None:
     """Return an image ``(1, C, H, W)`` in [0, 1] as ``--size`` and ``--grey`` ask for it.
 
-    None where the file cannot be read, which is named on the console.
+    None if the file cannot be read; the console then names it.
     """
     loaded = load(path, console, reading)
     if loaded is None:

@@ -17,14 +17,14 @@ def load_model(name: str, device: str) -> Callable[[Tensor], Any]:
 
     Args:
         name: A ``torch.export`` archive (.pt2), an ONNX file (.onnx), a TorchScript file (any other
-            existing file), or ``package.module:factory``, whose factory is called without
+            existing file), or ``package.module:factory``, a function that is called without
             arguments.
-        device: Where the model goes.
+        device: Device of the model.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ImportError: If what runs ONNX is not installed.
-        ValueError: If the file is no saved program, or the module or factory does not exist.
+        ImportError: If ONNX Runtime is not installed.
+        ValueError: If the file is not a saved program, or the module or factory does not exist.
     """
     path = Path(name)
     if path.exists():
@@ -61,8 +61,8 @@ def _load_program(path: Path, device: str) -> Callable[[Tensor], Any]:
 class OnnxModel:
     """An ONNX program as a function of a batch; it has one input, and its first output counts.
 
-    A program whose batch has a fixed size is called as often as it needs; the last call is filled
-    up with copies.
+    A program with a fixed batch size is called as often as needed; the last batch is filled with
+    copies.
 
     Args:
         path: The file.

@@ -35,7 +35,7 @@ class StyleInputs:
 
     @property
     def stylizer(self) -> str:
-        """Name of what encoded the banks, or the default."""
+        """Name of the stylizer that encoded the banks, or the default."""
         return self.banks[0].code.stylizer if self.banks else DEFAULT_STYLIZER
 
     def create(

@@ -57,7 +57,7 @@ class BatchStyles:
             its style is drawn from the whole batch (the original protocol would use its own).
 
     Raises:
-        ValueError: If ``within`` is neither of both.
+        ValueError: If ``within`` is neither of these.
 
     Example:
         >>> source = BatchStyles()

@@ -36,7 +36,7 @@ class ContentCoded(Stylizer):
             B codes, or one, for `stylize` as ``content_code``.
 
         Raises:
-            TypeError: If ``content`` is no floating-point tensor.
+            TypeError: If ``content`` is not a floating-point tensor.
             ValueError: If shape or values do not fit.
 
         Example:
@@ -78,7 +78,7 @@ class ContentCoded(Stylizer):
             float ``(B, 3, H, W)`` in [0, 1].
 
         Raises:
-            TypeError: If ``content`` is no floating-point tensor.
+            TypeError: If ``content`` is not a floating-point tensor.
             ValueError: If shapes, values or the origin of a code do not fit.
         """
         if content_code is not None:

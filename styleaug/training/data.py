@@ -25,11 +25,11 @@ _MAX_TRIES = 20
 class PairDataset(Dataset[dict[str, Tensor]]):
     """Pairs of crops, indexed by a number; the same number gives the same pair in every run.
 
-    All folders are drawn from equally often, whatever their number of images; one that is named
-    twice is drawn from twice as often.
-
     Therefore a run that is resumed at step n gets the same pairs as without the interruption, with
     any number of workers, and ranks never share a pair.
+
+    All folders are drawn from equally often, whatever their number of images; one that is named
+    twice is drawn from twice as often.
 
     Args:
         content: Folders or files of content images.

@@ -79,7 +79,7 @@ class Trainer:
         Raises:
             FileExistsError: If the output now holds another run, or another process writes to it.
             FloatingPointError: If a loss is not finite; the last good checkpoint stays.
-            OSError: If a file cannot be written, on a full disk for one; likewise.
+            OSError: If a file cannot be written, for example on a full disk; likewise.
         """
         config = self.config
         fabric = self._fabric()

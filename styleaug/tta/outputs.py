@@ -1,4 +1,4 @@
-"""What models are: put into evaluation mode for a call, and what they may return."""
+"""Calls of a model: in evaluation mode, with outputs of several forms."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 def named_outputs(output: Any) -> dict[str, Tensor]:
-    """Return what the model returned by name; a bare tensor has none."""
+    """Return the outputs of a model by name; a bare tensor has the name ""."""
     if isinstance(output, tuple) and output:
         return named_outputs(output[0])
     if isinstance(getattr(output, "logits", None), Tensor):
@@ -33,7 +33,7 @@ def named_outputs(output: Any) -> dict[str, Tensor]:
 
 @contextmanager
 def evaluating(model: Any) -> Iterator[None]:
-    """Put a module into evaluation mode, and every part of it back as it was.
+    """Put a module into evaluation mode, and restore the mode of every part afterwards.
 
     Exported programs have no modes.
     """

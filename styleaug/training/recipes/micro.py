@@ -54,8 +54,8 @@ class MicroRecipe(Recipe):
 
     Losses: ``style`` (means and deviations of four maps, as a share of the content's distance),
     ``anatomy`` (instance-normalised maps), ``edges`` (their correlation at four scales),
-    ``fringes`` (each channel's edges where the content's are), ``flat`` (no slope without one of
-    the content's), ``color`` (moments of R, G, B), ``repeat`` (stylizing twice changes little),
+    ``fringes`` (each channel's edges where the content's are), ``flat`` (slopes only where the
+    content has some), ``color`` (moments of R, G, B), ``repeat`` (stylizing twice changes little),
     ``grey`` (grey in a grey style stays grey), ``range`` (edges beyond black and white). The losses
     of style and structure are computed on the output clamped to [0, 1]. There is no identity loss:
     the network returns a content in its own style unchanged.
