@@ -44,21 +44,44 @@ def run_evaluate(options: argparse.Namespace, console: Console) -> int:
         raise ValueError(f"--size must be at least 32, got {options.size}.")
     for name in ("output", "stylized"):
         check_output(f"--{name}", getattr(options, name))
-    names = options.metrics or list(evaluation.measures.DEFAULT)
-    files = dict(item.split("=", 1) for item in options.features)
     pairs = evaluation.pair_files(options.content, options.style, options.seed)
     folder = Path(options.output)
     inputs = find_images([*options.content, *options.style])
     check_no_input([folder / name for name in _OUTPUTS], inputs)
     name_others(console, [*options.content, *options.style])
     sources = _sources(options, scoring)
+    broken: dict[str, str] = {}
+    found = _scored(options, evaluation, pairs, sources, broken, console)
+    for pair_name, message in broken.items():
+        complain(console, f"skipped {pair_name}: {message}")
+    if not any(found.values()):
+        raise ValueError("--content must hold an image that can be read with its style.")
+    table = {name: scoring.summary(rows) for name, rows in found.items() if rows}
+    whole = [pair for pair in pairs if all(pair.name in rows for rows in found.values() if rows)]
+    _write(options, folder, evaluation, scoring, table, found, whole, sources)
+    console.print(_terminal(table, evaluation.MEASURES))
+    say(console, f"{len(pairs)} pairs, written to {folder.resolve()}")
+    return 1 if broken else 0
+
+
+def _scored(
+    options: argparse.Namespace,
+    evaluation: Any,
+    pairs: Sequence[Any],
+    sources: Mapping[str, tuple[Stylizer | None, Any]],
+    broken: dict[str, str],
+    console: Console,
+) -> dict[str, Any]:
+    """Return the scores of every source; pairs that cannot be read are added to ``broken``."""
+    names = options.metrics or list(evaluation.measures.DEFAULT)
+    files = dict(item.split("=", 1) for item in options.features)
     metrics = {
         name: evaluation.build_measures(names, stylizer, files)
         for name, (stylizer, _) in sources.items()
     }
+    folder = Path(options.output)
     folder.mkdir(parents=True, exist_ok=True)
     kept = evaluation.Scores(folder / "scores.jsonl")
-    broken: dict[str, str] = {}
     found = {}
     with progress_bar(console) as progress:
         for name, (stylizer, paint) in sources.items():
@@ -73,16 +96,7 @@ def run_evaluate(options: argparse.Namespace, console: Console) -> int:
                 on_error=lambda pair, error: broken.setdefault(pair.name, str(error)),
                 advance=partial(progress.advance, task),
             )
-    for pair_name, message in broken.items():
-        complain(console, f"skipped {pair_name}: {message}")
-    if not any(found.values()):
-        raise ValueError("--content must hold an image that can be read with its style.")
-    table = {name: scoring.summary(rows) for name, rows in found.items() if rows}
-    whole = [pair for pair in pairs if all(pair.name in rows for rows in found.values() if rows)]
-    _write(options, folder, evaluation, scoring, table, found, whole, sources)
-    console.print(_terminal(table, evaluation.MEASURES))
-    say(console, f"{len(pairs)} pairs, written to {folder.resolve()}")
-    return 1 if broken else 0
+    return found
 
 
 def _sources(options: argparse.Namespace, scoring: Any) -> dict[str, tuple[Stylizer | None, Any]]:
@@ -113,21 +127,9 @@ def _write(
     pairs: Sequence[Any],
     sources: Mapping[str, Any],
 ) -> None:
-    """Write tables and report."""
+    """Write tables, contact sheet and report."""
     measures = list(next(iter(table.values())))
-    write_text(folder / "summary.json", json.dumps(table, indent=1) + "\n")
-    lines = [
-        [name, pair, *(row.get(measure, "") for measure in measures)]
-        for name, rows in found.items()
-        for pair, row in rows.items()
-    ]
-    write_text(folder / "scores.csv", _csv([["stylizer", "content", *measures], *lines]))
-    head = ["stylizer", *measures]
-    body = [
-        [name, *(f"{columns[m]['mean']:.6g}" if m in columns else "" for m in measures)]
-        for name, columns in table.items()
-    ]
-    write_text(folder / "summary.csv", _csv([head, *body]))
+    _write_tables(folder, table, found, measures)
     draw = partial(_sheet, sources=sources, size=options.size, scoring=scoring)
     first = next(iter(sources))
     worst = {}
@@ -145,6 +147,23 @@ def _write(
     write_text(folder / "report.html", page)
     with replacing(folder / "grid.png") as temporary:
         sheet.save(temporary, format="PNG")
+
+
+def _write_tables(
+    folder: Path, table: Mapping[str, Any], found: Mapping[str, Any], measures: Sequence[str]
+) -> None:
+    write_text(folder / "summary.json", json.dumps(table, indent=1) + "\n")
+    lines = [
+        [name, pair, *(row.get(measure, "") for measure in measures)]
+        for name, rows in found.items()
+        for pair, row in rows.items()
+    ]
+    write_text(folder / "scores.csv", _csv([["stylizer", "content", *measures], *lines]))
+    body = [
+        [name, *(f"{columns[m]['mean']:.6g}" if m in columns else "" for m in measures)]
+        for name, columns in table.items()
+    ]
+    write_text(folder / "summary.csv", _csv([["stylizer", *measures], *body]))
 
 
 def _sheet(
