@@ -214,6 +214,7 @@ def test_the_command_paints_a_slide_with_a_bank(slide_path, tmp_path, capsys):
         (["--level", "2"], "level must be between 0 and 1"),
         (["--tile", "100"], "multiple of 16"),
         (["--grid", "grid.png"], "not for slides"),
+        (["--slices", "some"], "--slices must be"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_any_work(slide_path, tmp_path, capsys, words, message):

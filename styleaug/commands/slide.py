@@ -10,9 +10,15 @@ from rich.console import Console
 
 from styleaug.commands.jobs import check_no_input
 from styleaug.commands.messages import complain, say
-from styleaug.commands.options import parse_alpha, parse_window, pick_device, progress_bar
+from styleaug.commands.options import (
+    parse_alpha,
+    parse_slices,
+    parse_window,
+    pick_device,
+    progress_bar,
+)
 from styleaug.commands.style_inputs import StyleInputs
-from styleaug.slides import SlideStyle, open_slide, stylize_slide
+from styleaug.slides import Slide, SlideStyle, open_slide, stylize_slide
 from styleaug.styles.bank import StyleBank
 from styleaug.stylizers.base import Stylizer
 from styleaug.stylizers.code import StyleCode
@@ -26,14 +32,8 @@ _NOT_FOR_SLIDES = ("grid", "size", "each_style", "bits", "window")
 def run_slide(options: argparse.Namespace, console: Console) -> int:
     """Paint a slide; returns the exit status: 1 if a part of it could not be read."""
     started = time.perf_counter()
-    for name in _NOT_FOR_SLIDES:
-        if getattr(options, name):
-            raise ValueError(f"--{name.replace('_', '-')} is not for slides, leave it out.")
-    if len(options.content) != 1:
-        raise ValueError(f"--output FILE takes one slide, got {len(options.content)} contents.")
     given, output = StyleInputs.find(options.style), Path(options.output)
-    weights = [Path(options.weights)] if options.weights else []
-    check_no_input([output], [Path(options.content[0]), *given.inputs, *weights])
+    _check(options, given)
     if output.exists() and options.skip_existing:
         say(console, f"{output} exists, left as it is")
         return 0
@@ -41,20 +41,7 @@ def run_slide(options: argparse.Namespace, console: Console) -> int:
         raise FileExistsError(f"{options.output!r} exists. Pass --overwrite to replace it.")
     slide = open_slide(options.content[0], options.level or 0)
     try:
-        device = pick_device(options.device)
-        stylizer = given.create(
-            options.stylizer or (None if given.banks else _STYLIZER),
-            region=options.region,
-            weights=options.weights,
-            precision=options.precision,
-        ).to(device)
-        check_takes_content_code(stylizer)
-        bank, broken_styles = given.encoded(
-            stylizer, console, lambda n: None, parse_window(None, None)
-        )
-        code, alpha, name = _drawn(options, stylizer, bank, slide.path.name)
-        say(console, f"{slide.path}: {slide.size[0]} x {slide.size[1]} in the style of {name}")
-        style = SlideStyle.of_slide(slide, stylizer, code, alpha, device)
+        style, broken_styles = _style(options, given, slide, console)
         with progress_bar(console) as progress:
             task = progress.add_task("tiles", total=None)
             painting = stylize_slide(
@@ -74,6 +61,37 @@ def run_slide(options: argparse.Namespace, console: Console) -> int:
     took = time.perf_counter() - started
     say(console, f"{len(painting.sizes)} levels in {took:.1f} s, written to {output.resolve()}")
     return 1 if painting.broken or broken_styles else 0
+
+
+def _check(options: argparse.Namespace, given: StyleInputs) -> None:
+    """Refuse arguments that are not for slides, and an output that is one of the inputs."""
+    for name in _NOT_FOR_SLIDES:
+        if getattr(options, name):
+            raise ValueError(f"--{name.replace('_', '-')} is not for slides, leave it out.")
+    if len(options.content) != 1:
+        raise ValueError(f"--output FILE takes one slide, got {len(options.content)} contents.")
+    weights = [Path(options.weights)] if options.weights else []
+    slide, output = Path(options.content[0]), Path(options.output)
+    check_no_input([output], [slide, *given.inputs, *weights])
+
+
+def _style(
+    options: argparse.Namespace, given: StyleInputs, slide: Slide, console: Console
+) -> tuple[SlideStyle, list[Path]]:
+    """Return the style that is drawn for the slide, and the style files that cannot be read."""
+    window, slices = parse_window(None, None), parse_slices(options.slices)
+    device = pick_device(options.device)
+    stylizer = given.create(
+        options.stylizer or (None if given.banks else _STYLIZER),
+        region=options.region,
+        weights=options.weights,
+        precision=options.precision,
+    ).to(device)
+    check_takes_content_code(stylizer)
+    bank, broken = given.encoded(stylizer, console, lambda n: None, window, slices, options.seed)
+    code, alpha, name = _drawn(options, stylizer, bank, slide.path.name)
+    say(console, f"{slide.path}: {slide.size[0]} x {slide.size[1]} in the style of {name}")
+    return SlideStyle.of_slide(slide, stylizer, code, alpha, device), broken
 
 
 def _drawn(

@@ -6,6 +6,7 @@ import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -88,16 +89,7 @@ def stylize_files(options: StylizeOptions, console: Console) -> int:
     names = [*map(str, given.files), *(name for bank in given.banks for name in bank.names)]
     folders = style_names(names) if options.each_style else []
     all_jobs = plan_jobs(options.content, Path(options.output), folders)
-    inputs = [*(file for job in all_jobs for file in job.files), *given.inputs]
-    inputs += [Path(options.weights)] if options.weights else []
-    # the share first: what other ranks have written meanwhile must not shift it
-    jobs = check_targets(
-        this_rank(all_jobs),
-        inputs,
-        overwrite=options.overwrite,
-        skip_existing=options.skip_existing,
-    )
-    _check_grid(options, all_jobs, inputs)
+    jobs = _left_to_do(options, all_jobs, given)
     name_others(console, [*options.content, *options.style])
     device = pick_device(options.device)
     stylizer = given.create(
@@ -109,34 +101,47 @@ def stylize_files(options: StylizeOptions, console: Console) -> int:
     reading = Reading(options.size, window, stylizer)
     with progress_bar(console) as progress:
         task = progress.add_task("styles", total=len(given.files))
-        bank, broken_styles = given.encoded(
-            stylizer,
-            console,
-            lambda n: progress.advance(task, n),
-            window,
-            slices,
-            options.seed,
-        )
-        if options.each_style and len(bank) != len(folders) and not broken_styles:
-            raise ValueError(
-                f"--each-style needs a style per file, got {len(bank)} of {len(folders)} files. "
-                "Encode volumes and series first: styleaug bank."
-            )
-        if broken_styles and options.each_style:
-            raise ValueError(
-                f"--each-style needs styles that can be read, got {broken_styles[:3]}."
-            )
+        advance = partial(progress.advance, task)
+        bank, broken = given.encoded(stylizer, console, advance, window, slices, options.seed)
+        if options.each_style:
+            _check_each_style(bank, folders, broken)
         transform = StyleTransfer(
             stylizer, styles=bank, alpha=alpha, p=1.0, seed=options.seed, device=device
         )
         painter = Painter(transform, console, reading, options.workers)
         task = progress.add_task("contents", total=len(jobs))
-        painter.paint(jobs, options.batch_size, lambda n: progress.advance(task, n))
+        painter.paint(jobs, options.batch_size, partial(progress.advance, task))
     if options.grid:
         _write_grid(options.grid, reading, all_jobs, transform, bank, given.files, console)
-    broken = painter.broken + broken_styles
-    _report(options.output, len(jobs) - len(painter.broken), broken, started, console)
+    done, broken = len(jobs) - len(painter.broken), painter.broken + broken
+    _report(options.output, done, broken, started, console)
     return 1 if broken else 0
+
+
+def _left_to_do(options: StylizeOptions, all_jobs: Sequence[Job], given: StyleInputs) -> list[Job]:
+    """Return the jobs that this process has to do, or refuse before anything is written."""
+    inputs = [*(file for job in all_jobs for file in job.files), *given.inputs]
+    inputs += [Path(options.weights)] if options.weights else []
+    # the share first: what other ranks have written meanwhile must not shift it
+    jobs = check_targets(
+        this_rank(all_jobs),
+        inputs,
+        overwrite=options.overwrite,
+        skip_existing=options.skip_existing,
+    )
+    _check_grid(options, all_jobs, inputs)
+    return jobs
+
+
+def _check_each_style(bank: StyleBank, folders: Sequence[str], broken: Sequence[Path]) -> None:
+    """Raise ``ValueError`` unless every style of the bank has a folder of its own."""
+    if broken:
+        raise ValueError(f"--each-style needs styles that can be read, got {broken[:3]}.")
+    if len(bank) != len(folders):
+        raise ValueError(
+            f"--each-style needs a style per file, got {len(bank)} of {len(folders)} files. "
+            "Encode volumes and series first: styleaug bank."
+        )
 
 
 def _check_counts(options: StylizeOptions) -> None:
