@@ -35,6 +35,7 @@ def test_there_are_example_programs():
         "clinic_segmentation",
         "detection",
         "monai_segmentation",
+        "slide_tiles",
     }
 
 
