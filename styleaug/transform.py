@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
@@ -249,18 +250,20 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         seed: int = 0,
         limit: int = 8,
         regions: AnyRegions | None = None,
+        params: StyleParams | None = None,
     ) -> Image.Image:
         """Return a contact sheet that shows what the transform does, to look at before training.
 
-        Each row shows one image: content, style (if the styles come from the batch), result, half
-        the difference around mid-grey, and histograms. ``show`` has a random stream of its own, so
-        it does not change what a training run draws afterwards.
+        Each row shows one image, or slice of a volume: content, style (if the styles come from the
+        batch), result, half the difference around mid-grey, and histograms. ``show`` has a random
+        stream of its own, so it does not change what a training run draws afterwards.
 
         Args:
             image: A batch or an image; see the class.
             seed: Seed of the draw.
-            limit: Largest number of images to show.
+            limit: Largest number of rows.
             regions: As in `apply_transform`.
+            params: Draw to show, one entry per image; None: a new one.
 
         Returns:
             A picture, which notebooks display.
@@ -271,15 +274,18 @@ class StyleTransfer(DrawnTransform[StyleParams]):
             (1036, 472)
         """
         check_count("limit", limit)
-        images = self._images(image)
-        params = self.draw_params(len(images), torch.Generator().manual_seed(seed))
-        results = self._images(self.apply_transform(images, params, regions=regions))
-        known = params.applied if isinstance(self.source, BatchStyles) else [False] * len(images)
+        images = replace(self._images(image), restore=lambda batch: batch)
+        if params is None:
+            params = self.draw_params(len(images), torch.Generator().manual_seed(seed))
+        painted = torch.as_tensor(self.apply_transform(images, params, regions=regions))
+        results = replace(images, batch=painted)
+        at_hand = images.depth == 1 and isinstance(self.source, BatchStyles)
         styles = [
-            row if at_hand else None for row, at_hand in zip(params.style, known, strict=True)
+            style if at_hand and on else None
+            for style, on in zip(params.style, params.applied, strict=True)
         ]
-        labels = [self._label(params, row) for row in range(min(limit, len(images)))]
-        return batch_sheet(images, results, styles, labels)
+        labels = [self._label(params, row) for row in range(len(images))]
+        return batch_sheet(images, results, styles, labels, limit)
 
     def _label(self, params: StyleParams, row: int) -> str:
         if not params.applied[row]:

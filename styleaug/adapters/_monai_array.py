@@ -8,6 +8,7 @@ from typing import Any, Literal, Unpack, cast
 
 import numpy as np
 import torch
+from PIL.Image import Image
 
 from styleaug._checks import check_alpha, check_probability
 from styleaug.adapters._host import missing_host
@@ -17,7 +18,7 @@ from styleaug.adapters._seeding import (
     draw_from,
     refuse_arguments_of_batches,
 )
-from styleaug.images.batch import CHANNELS, OutOfRange
+from styleaug.images.batch import CHANNELS, Images, OutOfRange
 from styleaug.images.volume import ChannelMode, Layout, as_volume
 from styleaug.params import StyleParams
 from styleaug.styles import StyleBank, Styles
@@ -140,14 +141,32 @@ class StyleTransfer(InvertibleTransform):
     def stylize(self, img: Any, params: StyleParams, regions: Any = None) -> Any:
         """Return an image stylized by given params, without recording the operation."""
         check_worker(self.core.device)
-        images = as_volume(convert_to_tensor(img, track_meta=False), self.layout)
-        if regions is not None:
-            maps = convert_to_tensor(regions, track_meta=False)
-            maps = self.layout.regions(maps, len(img))
-        else:
-            maps = None
+        images, maps = self._records(img, regions)
         out = self.core.apply_transform(images, params.repeat(len(images)), regions=maps)
         return convert_to_dst_type(out, dst=img)[0]
+
+    def show(
+        self, img: Any, regions: Any = None, *, limit: int = 8, params: StyleParams | None = None
+    ) -> Image:
+        """Return a contact sheet of an image, or of slices of a volume, before and after.
+
+        Args:
+            img: As in a call.
+            regions: As in a call.
+            limit: Largest number of rows: channels that are stylized apart, and slices.
+            params: Draw to show instead of the given style.
+        """
+        images, maps = self._records(img, regions)
+        drawn = (params or self.params).repeat(len(images))
+        return self.core.show(images, limit=limit, regions=maps, params=drawn)
+
+    def _records(self, img: Any, regions: Any) -> tuple[Images, torch.Tensor | None]:
+        """Return an image and its regions as the core takes them."""
+        images = as_volume(convert_to_tensor(img, track_meta=False), self.layout)
+        if regions is None:
+            return images, None
+        maps = convert_to_tensor(regions, track_meta=False)
+        return images, self.layout.regions(maps, len(img))
 
     def inverse(self, data: Any) -> Any:
         """Return the data unchanged: no position has moved."""
@@ -210,6 +229,25 @@ class RandStyleTransfer(RandomizableTransform, InvertibleTransform):
         drawn = self.params if self._do_transform else None
         out = img if drawn is None else self.transform.stylize(img, drawn, regions)
         return self.push_transform(out) if get_track_meta() else out  # type: ignore[no-untyped-call]
+
+    def show(self, img: Any, regions: Any = None, *, seed: int = 0, limit: int = 8) -> Image:
+        """Return a contact sheet of an image, or of slices of a volume, in a style drawn by seed.
+
+        The random stream of the transform is not used.
+
+        Args:
+            img: As in a call.
+            regions: As in a call.
+            seed: Seed of the draw.
+            limit: Largest number of rows.
+
+        Example:
+            >>> transform = RandStyleTransfer("colorist", styles=torch.rand(4, 1, 64, 64))
+            >>> transform.show(torch.rand(1, 64, 64, 20), limit=3).size
+            (1036, 696)
+        """
+        drawn = draw_from(self.transform.core, seed)
+        return self.transform.show(img, regions, limit=limit, params=drawn)
 
     def inverse(self, data: Any) -> Any:
         """Return the data unchanged: no position has moved."""

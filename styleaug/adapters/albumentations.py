@@ -10,6 +10,7 @@ from typing import Any, Self, cast
 
 import numpy as np
 import torch
+from PIL import Image
 
 from styleaug.adapters._host import missing_host
 from styleaug.adapters._inline import bank_from_text, bank_to_text
@@ -241,6 +242,24 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
             )
         out = torch.as_tensor(self._applied(images, style_seed, reference, regions))
         return out[0].permute(3, 1, 2, 0).numpy().reshape(np.shape(volume))
+
+    def show(
+        self,
+        image: np.ndarray,
+        *,
+        seed: int = 0,
+        limit: int = 8,
+        regions: np.ndarray | None = None,
+    ) -> Image.Image:
+        """Return a contact sheet before and after, as `styleaug.StyleTransfer.show` does.
+
+        Args:
+            image: ``(H, W, C)`` or ``(N, H, W, C)``, of ``channel_mode="rgb"``.
+            seed: Seed of the draw; the random stream of the pipeline is not used.
+            limit: Largest number of rows.
+            regions: Masks or label maps of the images, where ``region`` needs them.
+        """
+        return self._core.show(image, seed=seed, limit=limit, regions=regions)
 
     def get_transform_init_args(self) -> dict[str, Any]:
         """Return the arguments for serialisation; style images are given as the text of a bank."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Unpack
 
+from PIL.Image import Image
+
 from styleaug.adapters._host import missing_host
 from styleaug.adapters._monai_array import (
     MAX_SEED,
@@ -104,6 +106,11 @@ class RandStyleTransferd(RandomizableTransform, MapTransform, InvertibleTransfor
                 self.push_transform(sample, key)  # type: ignore[no-untyped-call]
         return sample
 
+    def show(self, data: Mapping[Hashable, Any], *, seed: int = 0, limit: int = 8) -> Image:
+        """Return a contact sheet of the first key's image; see `RandStyleTransfer.show`."""
+        regions, key = _regions(data, self.regions_key), next(iter(self.key_iterator(dict(data))))
+        return self.transform.show(data[key], regions, seed=seed, limit=limit)
+
     def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return the sample: no position has changed."""
         sample = dict(data)
@@ -161,6 +168,11 @@ class StyleTransferd(MapTransform, InvertibleTransform):
         for key in self.key_iterator(sample):
             sample[key] = self.transform(sample[key], regions=regions)
         return sample
+
+    def show(self, data: Mapping[Hashable, Any], *, limit: int = 8) -> Image:
+        """Return a contact sheet of the first key's image; see `StyleTransfer.show`."""
+        regions, key = _regions(data, self.regions_key), next(iter(self.key_iterator(dict(data))))
+        return self.transform.show(data[key], regions, limit=limit)
 
     def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return the sample: no position has changed."""

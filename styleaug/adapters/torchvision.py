@@ -151,6 +151,24 @@ class StyleTransfer(v2.Transform):  # type: ignore[misc]
         out = torch.as_tensor(self._painted(flat, rows, regions)).reshape(frames.shape)
         return out if _is_pure_tensor(inpt) else tv_tensors.wrap(out, like=inpt)
 
+    def show(
+        self,
+        image: Tensor | PIL.Image.Image,
+        *,
+        seed: int = 0,
+        limit: int = 8,
+        regions: Tensor | None = None,
+    ) -> PIL.Image.Image:
+        """Return a contact sheet before and after, as `styleaug.StyleTransfer.show` does.
+
+        Args:
+            image: ``(C, H, W)``, ``(B, C, H, W)`` or a PIL image, of ``channel_mode="rgb"``.
+            seed: Seed of the draw; the random stream of the transform is not used.
+            limit: Largest number of rows.
+            regions: Masks or label maps of the images, where ``region`` needs them.
+        """
+        return self._core.show(image, seed=seed, limit=limit, regions=regions)
+
     def __repr__(self) -> str:
         return f"StyleTransfer({self.extra_repr()})"
 

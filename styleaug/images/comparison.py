@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
@@ -50,15 +51,20 @@ def comparison_sheet(
 
 
 def batch_sheet(
-    images: Images, results: Images, styles: Sequence[int | None], labels: Sequence[str]
+    images: Images,
+    results: Images,
+    styles: Sequence[int | None],
+    labels: Sequence[str],
+    limit: int = 8,
 ) -> Image.Image:
-    """Return the comparison sheet of the first images of a batch, one for every label.
+    """Return the comparison sheet of the first images of a batch, or of some slices of volumes.
 
     Args:
         images: The contents.
         results: The stylized images.
         styles: For each image the row of its style among the contents, or None.
-        labels: One per image to show.
+        labels: One per image.
+        limit: Largest number of rows of the sheet.
 
     Example:
         >>> from styleaug.images.batch import as_images
@@ -66,11 +72,15 @@ def batch_sheet(
         >>> batch_sheet(batch, batch, [1, None], ["style 1", "as it is"]).size
         (1036, 472)
     """
-    rows = []
-    for row, style in enumerate(styles[: len(labels)]):
+    count = max(1, min(images.depth, limit // len(images)))
+    slices = [int((index + 0.5) * images.depth / count) for index in range(count)]
+    rows, names = [], []
+    for (row, style), slice_ in product(enumerate(styles[:limit]), slices):
         reference = None if style is None else to_picture(images, style)
-        rows.append((to_picture(images, row), reference, to_picture(results, row)))
-    return comparison_sheet(rows, labels)
+        content, result = (to_picture(x.some_slices([slice_]), row) for x in (images, results))
+        rows.append((content, reference, result))
+        names.append(labels[row] + (f", slice {slice_}" if images.depth > 1 else ""))
+    return comparison_sheet(rows, names)
 
 
 def difference(content: Image.Image, result: Image.Image) -> Image.Image:

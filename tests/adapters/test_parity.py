@@ -155,3 +155,35 @@ def test_missing_regions_are_named_by_every_host(photos):
         StyleTransferd("image", "mkl", styles=photos, regions_key="label")
     with pytest.raises(KeyError, match="'label' is not in the sample"):
         StyleTransferd("image", styles=bank, regions_key="label")({"image": image})
+
+
+def test_every_host_shows_the_same_sheet_and_draws_nothing(photos):
+    bank = StyleBank.from_images(photos, "colorist")
+    core = StyleTransfer(styles=bank, alpha=(0.2, 1.0), p=1.0)
+    image = (photos[0] * 255).to(torch.uint8)
+    expected = core.show(image, seed=3)
+    before = torch.get_rng_state()
+    hosted = TorchvisionStyle(styles=bank, alpha=(0.2, 1.0), p=1.0)
+    assert hosted.show(image, seed=3).tobytes() == expected.tobytes()
+    array = image.permute(1, 2, 0).numpy()
+    hosted = AlbumentationsStyle(styles=bank, alpha=(0.2, 1.0))
+    assert hosted.show(array, seed=3).tobytes() == expected.tobytes()
+    assert torch.equal(torch.get_rng_state(), before)
+
+    keyed = RandStyleTransferd(["image"], styles=bank, alpha=(0.2, 1.0), prob=0.0)
+    state = keyed.transform.R.get_state()[1].copy()
+    first, other = (keyed.show({"image": image}, seed=seed) for seed in (3, 4))
+    assert first.size == expected.size
+    assert first.tobytes() != other.tobytes()
+    assert np.array_equal(keyed.transform.R.get_state()[1], state)
+
+
+def test_monai_shows_slices_of_volumes_in_their_window(photos):
+    bank = StyleBank.from_images(photos[:, :1], "colorist")
+    volume = torch.linspace(-160, 240, 10).expand(1, 48, 64, 10)
+    transform = StyleTransferd("image", styles=bank, a_min=-160, a_max=240, alpha=0.0)
+    sheet = np.asarray(transform.show({"image": volume}, limit=3), dtype=int)
+    assert sheet.shape[1] == 1036
+    tops = [24 + row * (197 + 24) for row in range(3)]  # slices 1, 5 and 8 of a ramp
+    shown = [sheet[top + 98, left + 100, 0] for top in tops for left in (6, 6 + 2 * 206)]
+    assert shown == pytest.approx([28, 28, 142, 142, 227, 227], abs=1)
