@@ -1,19 +1,27 @@
 """Whole slides: streamed to a pyramid and to tiles, stopped and gone on with, broken, refused."""
 
 import pickle
+import shutil
+import tracemalloc
+from itertools import product
 
 import numpy as np
 import pytest
 import tifffile
 import torch
 from PIL import Image, ImageCms
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, VLWholeSlideMicroscopyImageStorage, generate_uid
 from torch.utils.data import DataLoader
 
 from styleaug import StyleBank, create_stylizer
 from styleaug.cli import main
+from styleaug.images import find_images, open_image
+from styleaug.images.slide import OpenSlideSlide
+from styleaug.images.slide_tissue import grid
 from styleaug.samples import sample_images
 from styleaug.slides import SlideStyle, SlideTiles, open_slide, stylize_slide
-from styleaug.slides.reader import OpenSlideSlide
+from styleaug.slides.codec import encode_tile, page_options
 from styleaug.slides.spool import Spool
 
 WIDTH, HEIGHT = 600, 450
@@ -289,3 +297,107 @@ def test_a_slide_takes_no_masks(slide_path):
     code = stylizer.encode_style(torch.rand(1, 3, 64, 64))
     with pytest.raises(ValueError, match="region must be found in a slide itself"):
         SlideStyle("mkl", code, code)
+
+
+def _write_dicom_slide(path, pixels, tile=128):
+    """A slide as DICOM has it: a level per file, whose frames are tiles."""
+    height, width = pixels.shape[:2]
+    frames = []
+    for x, y, w, h in ((x, y, w, h) for x, y, w, h in grid((width, height), tile)):
+        frame = np.full((tile, tile, 3), 255, np.uint8)
+        frame[:h, :w] = pixels[y : y + h, x : x + w]
+        frames.append(frame.tobytes())
+    data = Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data.SOPClassUID, data.SOPInstanceUID = VLWholeSlideMicroscopyImageStorage, generate_uid()
+    data.SeriesInstanceUID, data.StudyInstanceUID = "1.2.3", "1.2"
+    data.Modality, data.PatientName = "SM", "Secret^Person"
+    data.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
+    data.Rows = data.Columns = tile
+    data.NumberOfFrames, data.DimensionOrganizationType = len(frames), "TILED_FULL"
+    data.TotalPixelMatrixColumns, data.TotalPixelMatrixRows = width, height
+    data.TotalPixelMatrixFocalPlanes = data.NumberOfOpticalPaths = 1
+    data.SamplesPerPixel, data.PhotometricInterpretation = 3, "RGB"
+    data.PlanarConfiguration = data.PixelRepresentation = 0
+    data.BitsAllocated = data.BitsStored = 8
+    data.HighBit = 7
+    measures, groups = Dataset(), Dataset()
+    scale = WIDTH / width
+    measures.PixelSpacing, measures.SliceThickness = [0.0005 * scale] * 2, 0.001
+    groups.PixelMeasuresSequence = [measures]
+    data.SharedFunctionalGroupsSequence = [groups]
+    data.PixelData = b"".join(frames)
+    data.save_as(path, enforce_file_format=True)
+
+
+@pytest.fixture(scope="module")
+def dicom_slide(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dicom")
+    _write_dicom_slide(folder / "a_small.dcm", _tissue()[::2, ::2].copy())
+    _write_dicom_slide(folder / "b_large.dcm", _tissue())
+    return folder
+
+
+def test_a_slide_of_dicom_is_painted_like_any_other(dicom_slide, tmp_path, capsys):
+    slide = open_slide(dicom_slide / "b_large.dcm")
+    assert (slide.size, slide.levels, slide.pixel_size) == ((WIDTH, HEIGHT), 2, (0.5, 0.5))
+    assert np.array_equal(slide.read((0, 0, WIDTH, HEIGHT))[0], _tissue())
+    slide.close()
+    out = tmp_path / "out.ome.tiff"
+    words = ["--style", NUCLEI[1], "--stylizer", "mkl", "--tile", 128, "-o", out]
+    assert main(["stylize", *map(str, [dicom_slide / "b_large.dcm", *words])]) == 0
+    assert np.abs(_pixels(out).astype(int) - _tissue()).mean() > 3
+    said = capsys.readouterr()
+    assert "Secret" not in said.out + said.err + str(out.read_bytes()[:2000])
+
+
+def test_a_slide_is_a_style_by_its_tissue_wherever_files_are(slide_path, dicom_slide, tmp_path):
+    opened = open_image(slide_path)
+    assert (opened.kind, opened.profile) == ("slide", PROFILE)
+    assert opened.images.batch.shape == (1, 3, opened.images.depth * 256, 256)
+    bank = StyleBank.from_files([slide_path, dicom_slide], "mkl")  # two files of one DICOM slide
+    assert len(bank) == 2
+    for index, path in enumerate((slide_path, dicom_slide / "b_large.dcm")):
+        wanted = _style(path).content.maps["mean"]  # statistics of the same sample of tissue
+        assert torch.allclose(bank.code[index].maps["mean"], wanted, atol=1e-4)
+        assert wanted.min() < 0.7
+    assert len(StyleBank.from_files(slide_path, "micro")) == 8  # patch by patch
+    shutil.copy(slide_path, tmp_path / "slide.svs")
+    assert find_images([tmp_path]) == [tmp_path / "slide.svs"]
+
+
+def test_a_slide_as_a_content_says_how_it_is_painted(slide_path, tmp_path, capsys):
+    words = ["stylize", slide_path, "--style", NUCLEI[0], "-o", tmp_path / "out"]
+    assert main([str(word) for word in words]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "is a whole slide: name a file for it, -o OUT.ome.tiff" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_slide_larger_than_memory_is_read_where_it_is_asked_for(tmp_path):
+    side, tile = 2**17, 1024  # 51 GB of pixels; a tile that is not stored is glass
+    sample = Image.open(NUCLEI[1]).convert("RGB")
+    tissue, at = np.asarray(sample.resize((tile, tile))), side // tile // 2
+    small = np.full((side // 64, side // 64, 3), 255, np.uint8)
+    small[1024:1040, 1024:1056] = tissue[::64, ::32]
+    how = {"tile": (tile, tile), "metadata": None, **page_options("deflate")}
+    stored = {(at, at), (at, at + 1)}
+    with tifffile.TiffWriter(tmp_path / "huge.tiff", bigtiff=True) as file:
+        places = product(range(side // tile), repeat=2)
+        data = encode_tile(tissue, tile, "deflate")
+        parts = (data if place in stored else b"" for place in places)
+        file.write(parts, shape=(side, side, 3), dtype=np.uint8, subifds=1, **how)
+        file.write(small, subfiletype=1, **how)
+    tracemalloc.start()
+    try:
+        style = _style(tmp_path / "huge.tiff")
+        tiles = SlideTiles(tmp_path / "huge.tiff", style, tile=tile)
+        assert [region[:2] for region in tiles.regions] == [(2**16, 2**16), (2**16 + tile, 2**16)]
+        painted = tiles[1].permute(1, 2, 0).numpy()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        tiles.slide.close()
+    assert np.array_equal(painted, style(tissue.copy()))
+    assert peak < 5e8

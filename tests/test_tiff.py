@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 import tifffile
+import torch
 from PIL import Image, ImageCms
 
+from styleaug import StyleBank, StyleTransfer
+from styleaug.cli import main
+from styleaug.images import open_image
 from styleaug.images.files import read_image, write_image
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -147,3 +151,63 @@ def test_the_orientation_is_kept_and_not_applied(
     _, page, _ = _again(path, tmp_path)
     assert page.tags["Orientation"].value == orientation
     assert np.array_equal(read_image(tmp_path / "out.tif").pixels, pixels)
+
+
+def _stack(path, values, **how):
+    tifffile.imwrite(path, values, photometric="minisblack", **how)
+    return path
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])
+def test_pages_of_one_size_are_slices_and_stay_a_file_like_it(tmp_path, dtype):
+    values = np.random.default_rng(0).integers(0, 200, (5, 40, 48)).astype(dtype)
+    path = _stack(tmp_path / "in.ome.tif", values, ome=True, metadata={"axes": "ZYX"})
+    opened = open_image(path)
+    assert (opened.kind, opened.images.depth) == ("stack", 5)
+    same = opened.images.restore(opened.images.batch.clone())
+    opened.write([tmp_path / "out.ome.tif"], same, "")
+    with tifffile.TiffFile(tmp_path / "out.ome.tif") as file:
+        assert file.is_ome
+        assert file.series[0].axes == "ZYX"
+        assert file.asarray().dtype == dtype
+        assert np.array_equal(file.asarray(), values)
+    bank = StyleBank.from_images(torch.rand(1, 3, 40, 40) * 0.5, "colorist")
+    painted = StyleTransfer(styles=bank, p=1.0)(opened.images)
+    assert painted.dtype == dtype
+    assert (painted != values).mean() > 0.5
+
+
+def test_a_stack_is_a_style_and_a_content_of_the_command_line(tmp_path):
+    rng = np.random.default_rng(0)
+    style = _stack(tmp_path / "style.tif", rng.integers(90, 120, (4, 40, 48)).astype(np.uint8))
+    path = _stack(tmp_path / "in.tif", rng.integers(0, 250, (3, 40, 48)).astype(np.uint8))
+    assert len(StyleBank.from_files(style, "colorist")) == 1
+    assert len(StyleBank.from_files(style, "colorist", slices="all")) == 4
+    words = ["--style", style, "--stylizer", "colorist", "-o", tmp_path / "out"]
+    assert main(["stylize", str(path), *map(str, words)]) == 0
+    out = tifffile.imread(tmp_path / "out" / "in.tif")
+    assert out.shape == (3, 40, 48)
+    assert abs(out.mean() - 105) < 3
+    colors = tmp_path / "rgb.tif"
+    tifffile.imwrite(colors, rng.integers(0, 255, (3, 40, 48, 3), np.uint8), photometric="rgb")
+    assert open_image(colors).images.batch.shape == (1, 3, 120, 48)
+
+
+def test_pages_that_are_no_slices_are_refused(tmp_path):
+    channels = np.zeros((2, 40, 48), np.uint8)
+    path = _stack(tmp_path / "c.ome.tif", channels, ome=True, metadata={"axes": "CYX"})
+    with pytest.raises(ValueError, match="they are 2 channels"):
+        open_image(path)
+    with tifffile.TiffWriter(tmp_path / "mixed.tif") as file:
+        for side in (40, 48):
+            file.write(np.zeros((side, side), np.uint8), photometric="minisblack", metadata=None)
+    with pytest.raises(ValueError, match="must hold one image, got 2"):
+        open_image(tmp_path / "mixed.tif")
+    path = _stack(tmp_path / "broken.tif", np.ones((3, 40, 48), np.uint16), compression="zlib")
+    with tifffile.TiffFile(path) as file:
+        offset, count = file.pages[1].dataoffsets[0], file.pages[1].databytecounts[0]
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(b"\0" * count)
+    with pytest.raises(OSError, match="cannot read"):
+        open_image(path)

@@ -86,7 +86,10 @@ class Painter:
             writes.finish()
 
     def _open(self, job: Job) -> Opened:
-        return open_files(job.files, self.reading)
+        opened = open_files(job.files, self.reading)
+        if opened.kind == "slide":
+            raise ValueError("is a whole slide: name a file for it, -o OUT.ome.tiff.")
+        return opened
 
     def _loaded(
         self, reads: Iterable[tuple[Job, Future[Opened]]], advance: Callable[[int], object]

@@ -16,7 +16,12 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import pixel_array
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.sequence import Sequence as Items
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    VLWholeSlideMicroscopyImageStorage,
+    generate_uid,
+)
 
 from styleaug import __version__
 from styleaug._files import replacing
@@ -34,6 +39,7 @@ _SHARED = (
     "PixelRepresentation",
     "PhotometricInterpretation",
 )
+_SLIDE = ("SOPClassUID", "TotalPixelMatrixColumns")
 _PLACE = ("ImageOrientationPatient", "ImagePositionPatient", "InstanceNumber", "NumberOfFrames")
 
 
@@ -41,7 +47,8 @@ def dicom_series(files: Sequence[Path]) -> list[tuple[Path, ...]]:
     """Group files by series, the slices sorted by their position along its normal.
 
     Slices are grouped if they share series, size, orientation and storage and give a position. Two
-    X-ray views of one series therefore stay two images.
+    X-ray views of one series therefore stay two images. The levels of a slide are one group, the
+    finest first.
     """
     groups: dict[Any, list[tuple[Any, Path]]] = {}
     for file in files:
@@ -49,6 +56,12 @@ def dicom_series(files: Sequence[Path]) -> list[tuple[Path, ...]]:
         groups.setdefault(key, []).append((place, file))
     ordered = (sorted(group, key=lambda item: item[0]) for group in groups.values())
     return [tuple(file for _, file in group) for group in ordered]
+
+
+def is_dicom_slide(file: Path) -> bool:
+    """Return whether a DICOM file is a level of a whole slide."""
+    data = _read(file, stop_before_pixels=True, specific_tags=["SOPClassUID"])
+    return bool(data.get("SOPClassUID") == VLWholeSlideMicroscopyImageStorage)
 
 
 def read_dicom(files: Sequence[Path]) -> tuple[Scan, tuple[float, ...] | None, bytes | None]:
@@ -113,9 +126,9 @@ def write_dicom(
             data.save_as(temporary, enforce_file_format=True)
 
 
-def _read(file: Path) -> Dataset:
+def _read(file: Path, **how: Any) -> Dataset:
     try:
-        return pydicom.dcmread(file)
+        return pydicom.dcmread(file, **how)
     except Exception as error:  # whatever the first wrong byte leads to
         raise OSError(
             f"cannot read {str(file)!r}: no DICOM file, or damaged ({type(error).__name__})."
@@ -156,7 +169,11 @@ def _reason(data: Dataset, error: Exception) -> str:
 def _place(file: Path) -> tuple[Any, Any]:
     """Return what a slice shares with its series, and its position in it."""
     try:
-        data = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*_SHARED, *_PLACE])
+        tags = [*_SHARED, *_PLACE, *_SLIDE]
+        data = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=tags)
+        if data.get("SOPClassUID") == VLWholeSlideMicroscopyImageStorage:
+            finest = -int(data.get("TotalPixelMatrixColumns") or 0)
+            return str(data.SeriesInstanceUID), (finest, file.name)
         turn = np.array(data.ImageOrientationPatient, dtype=float).reshape(2, 3)
         point = np.array(data.ImagePositionPatient, dtype=float)
         if int(data.get("NumberOfFrames") or 1) > 1:

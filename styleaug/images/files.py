@@ -15,11 +15,17 @@ from PIL import ExifTags, Image
 
 from styleaug._files import replacing
 from styleaug.images.deep_png import read_deep_png, write_deep_png
-from styleaug.images.medical import DICOM_SUFFIXES, NIFTI_SUFFIXES, check_readers, is_medical
+from styleaug.images.medical import (
+    DICOM_SUFFIXES,
+    NIFTI_SUFFIXES,
+    SLIDE_SUFFIXES,
+    check_readers,
+    is_medical,
+)
 from styleaug.images.tiff import TiffKind, read_tiff_kind, write_tiff
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-SUFFIXES = (*PICTURES, *DICOM_SUFFIXES, *NIFTI_SUFFIXES)
+SUFFIXES = (*PICTURES, *DICOM_SUFFIXES, *NIFTI_SUFFIXES, *SLIDE_SUFFIXES)
 """Suffixes that folders are searched for; DICOM files without a suffix are found as well."""
 
 OTHERS = (".webp", ".gif", ".jp2", ".j2k", ".jpx", ".avif", ".heic")

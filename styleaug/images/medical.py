@@ -1,4 +1,4 @@
-"""DICOM and NIfTI files: how they are recognised, and what has to be installed to read them."""
+"""DICOM, NIfTI and slides: how they are recognised, and what has to be installed to read them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
+SLIDE_SUFFIXES = (".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu")
+"""Of scanners; slides that are DICOM or plain TIFF show it when they are opened."""
 _PREAMBLE = slice(128, 132)
 """Bytes of a DICOM file that identify it (PS3.10, 7.1)."""
 
@@ -32,14 +34,23 @@ def is_nifti(path: Path) -> bool:
     return path.name.lower().endswith(NIFTI_SUFFIXES)
 
 
+def is_slide(path: Path) -> bool:
+    """Return whether a file is a whole slide of a scanner, judged by its suffix."""
+    return path.suffix.lower() in SLIDE_SUFFIXES
+
+
 def is_medical(path: Path) -> bool:
-    """Return whether a file is DICOM or NIfTI."""
-    return is_nifti(path) or is_dicom(path)
+    """Return whether a file is DICOM, NIfTI or a slide."""
+    return is_nifti(path) or is_slide(path) or is_dicom(path)
 
 
 def check_readers(files: Iterable[Path]) -> None:
     """Raise ``ImportError`` if the library that reads one of the files is not installed."""
-    readers = ((is_nifti, "nibabel", "nifti"), (is_dicom, "pydicom", "dicom"))
+    readers = (
+        (is_nifti, "nibabel", "nifti"),
+        (is_dicom, "pydicom", "dicom"),
+        (is_slide, "openslide", "slide"),
+    )
     missing = [reader for reader in readers if find_spec(reader[1]) is None]
     for file in files if missing else ():
         for belongs, library, extra in missing:

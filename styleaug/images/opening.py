@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+import torch
 
 from styleaug.images.batch import Images, as_images, has_eight_bits
 from styleaug.images.files import read_image, write_image
-from styleaug.images.medical import check_readers, is_dicom, is_nifti
+from styleaug.images.medical import check_readers, is_dicom, is_nifti, is_slide
 from styleaug.images.scan import AnyWindow, check_file_window
+from styleaug.images.slide import open_slide
+from styleaug.images.slide_tissue import tissue_patches
+from styleaug.images.tiff_stack import page_kind, read_stack
+from styleaug.images.volume import as_volumes
 from styleaug.images.window import Window, check_window
 
 Source: TypeAlias = "tuple[Path, ...]"
@@ -29,7 +34,8 @@ class Opened:
         images: One image, or one volume as vertically stacked slices (`Images.depth`).
         write: Writes pixels that ``images.restore`` returned as files of the same kind: one path
             per file that was read, and a description of what was done.
-        kind: "picture", a modality of DICOM such as "CT", or "" if a volume does not name it.
+        kind: "picture", "stack" (TIFF pages), "slide", a modality of DICOM such as "CT", or "" if
+            a volume does not name it.
         window: Black and white in the unit of the file, such as Hounsfield units; None: those of
             its data type.
         spacing: Millimetres between slices, rows and columns, if the file gives them.
@@ -52,11 +58,15 @@ def open_image(
     window: AnyWindow = None,
     prepare: Prepare | None = None,
 ) -> Opened:
-    """Read an image file, a volume, or the slices of a series.
+    """Read an image file, a volume, the slices of a series, or a sample of a whole slide.
+
+    A slide comes as patches of its tissue, like slices: as a style, or to look at. To paint it, see
+    `styleaug.slides`.
 
     Args:
-        source: PNG, JPEG, TIFF, BMP, DICOM (``styleaug[dicom]``) or NIfTI (``styleaug[nifti]``);
-            several paths are the slices of one DICOM series, in order.
+        source: PNG, JPEG, TIFF (pages of one size are slices), BMP, DICOM (``styleaug[dicom]``),
+            NIfTI (``styleaug[nifti]``) or a slide (``styleaug[slide]``); several paths are the
+            slices of one DICOM series, in order.
         window: Black and white of files with more than 8 bits, in the unit of the file: two
             numbers, "lung", "bone", "soft" or "brain" in Hounsfield units, or "percentile", the
             percentiles 0.5 and 99.5 of the volume. None: the range of the data type for pictures;
@@ -84,6 +94,11 @@ def open_image(
         return _open_nifti(paths[0], window)
     if is_dicom(paths[0]):
         return _open_dicom(paths, window)
+    kind = page_kind(paths[0])
+    if kind == "slide" or is_slide(paths[0]):
+        return _open_slide(paths[0])
+    if kind == "stack":
+        return _open_stack(paths[0], window)
     return _open_picture(paths[0], window, prepare)
 
 
@@ -129,8 +144,10 @@ def _open_nifti(path: Path, window: AnyWindow) -> Opened:
 
 
 def _open_dicom(paths: Source, window: AnyWindow) -> Opened:
-    from styleaug.images.dicom import read_dicom, write_dicom
+    from styleaug.images.dicom import is_dicom_slide, read_dicom, write_dicom
 
+    if is_dicom_slide(paths[0]):
+        return _open_slide(paths[0])
     scan, spacing, profile = read_dicom(paths)
 
     def write(targets: Sequence[Path], pixels: np.ndarray, how: str) -> None:
@@ -138,3 +155,28 @@ def _open_dicom(paths: Source, window: AnyWindow) -> Opened:
 
     kind, bounds = scan.modality or "", scan.window(window)
     return Opened(scan.images(window), write, kind, bounds, spacing, profile)
+
+
+def _open_stack(path: Path, window: AnyWindow) -> Opened:
+    scan, lost, splice = read_stack(path)
+    bounds = None if scan.values.dtype == np.uint8 else window
+
+    def write(targets: Sequence[Path], pixels: np.ndarray, how: str) -> None:
+        splice(targets[0], pixels)
+
+    return Opened(scan.images(bounds), write, "stack", scan.window(bounds), lost=lost)
+
+
+def _open_slide(path: Path) -> Opened:
+    """Return patches of the tissue as slices: what a slide is as a style, or to look at."""
+    slide = open_slide(path)
+    try:
+        patches, profile = tissue_patches(slide), slide.icc
+    finally:
+        slide.close()
+
+    def write(targets: Sequence[Path], pixels: np.ndarray, how: str) -> None:
+        raise ValueError(f"{str(path)!r} is a whole slide, which is written by stylize_slide.")
+
+    images = as_volumes(torch.from_numpy(patches).permute(3, 1, 2, 0).unsqueeze(0))
+    return Opened(images, write, "slide", profile=profile)

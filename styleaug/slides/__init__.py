@@ -3,8 +3,8 @@
 Needs ``pip install 'styleaug[slide]'``.
 """
 
+from styleaug.images.slide import Slide, open_slide
 from styleaug.slides.painting import SlidePainting, stylize_slide
-from styleaug.slides.reader import Slide, open_slide
 from styleaug.slides.style import SlideStyle
 from styleaug.slides.tiles import SlideTiles
 

@@ -15,6 +15,8 @@ import tifffile
 
 from styleaug._checks import check_choice, check_count
 from styleaug._files import replacing
+from styleaug.images.slide import Region, Slide
+from styleaug.images.slide_tissue import grid
 from styleaug.slides.codec import (
     COMPRESSIONS,
     QUALITY,
@@ -23,10 +25,8 @@ from styleaug.slides.codec import (
     encode_tile,
     page_options,
 )
-from styleaug.slides.reader import Region, Slide
 from styleaug.slides.spool import Spool
 from styleaug.slides.style import SlideStyle
-from styleaug.slides.tissue import grid
 
 SUFFIXES = (".ome.tiff", ".ome.tif", ".tiff", ".tif")
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from styleaug._checks import check_probability
 from styleaug.images.batch import as_images, from_content, to_content
-from styleaug.slides.reader import Slide
-from styleaug.slides.tissue import overview, tissue_patches
+from styleaug.images.slide import Slide
+from styleaug.images.slide_tissue import overview, tissue_patches
 from styleaug.stylizers.base import Stylizer
 from styleaug.stylizers.code import StyleCode
 from styleaug.stylizers.content_code import ContentCoded, check_takes_content_code

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from styleaug._checks import check_count, check_probability
-from styleaug.slides.reader import Region, open_slide
+from styleaug.images.slide import Region, open_slide
+from styleaug.images.slide_tissue import grid, tissue_shares
 from styleaug.slides.style import SlideStyle
-from styleaug.slides.tissue import grid, tissue_shares
 
 
 class SlideTiles(Dataset[Tensor]):

@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 
-from styleaug.slides.reader import Region, Slide
+from styleaug.images.slide import Region, Slide
 
 _CELL = 16
 """Side of what a tile is shrunk to where the slide has no small level."""
