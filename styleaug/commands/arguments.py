@@ -135,7 +135,7 @@ def add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, metavar="N", help="seed of the draw of styles (0)")
     add("--level", type=int, metavar="N", help="level of a slide, 0 is the finest (0)")
     add("--tile", type=int, metavar="N", help="side of the tiles of a slide in pixels (1024)")
-    add("--compression", choices=("jpeg", "deflate"), help="of the tiles of a slide (jpeg)")
+    add("--compression", choices=("jpeg", "deflate"), help="compression of the tiles (jpeg)")
     add("--overwrite", action="store_true", help="replace existing outputs")
     add("--skip-existing", action="store_true", help="leave out contents whose outputs exist")
     add_slices_argument(parser)
@@ -151,11 +151,11 @@ def add_preview_arguments(parser: argparse.ArgumentParser) -> None:
     add("content", nargs="+", metavar="CONTENT", help="files, folders or glob patterns")
     add("--style", **_STYLE)
     add("-o", "--output", default="preview.html", metavar="FILE", help="the page (%(default)s)")
-    add("--count", type=int, default=8, metavar="N", help="contents to show, evenly drawn (8)")
+    add("--count", type=int, default=8, metavar="N", help="contents to show, evenly spaced (8)")
     add("--weights", help="weights of the stylizer: a name, a file or hf:owner/name@revision")
     add("--alpha", default="1.0", help="strength in [0, 1], or a range LOW:HIGH (default 1.0)")
     add("--size", type=int, metavar="N", help="resize contents to a longest side of N pixels first")
-    add("--seed", type=int, default=0, metavar="N", help="as styleaug stylize will draw (0)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of styleaug stylize (0)")
     add("--overwrite", action="store_true", help="replace an existing page")
     add_range_arguments(parser)
     add_region_argument(parser)
@@ -190,18 +190,18 @@ def add_slices_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--slices",
         metavar="N",
-        help="styles of a volume: N slices, or all (the whole; 8 for networks)",
+        help="N slices of a volume as styles, or all (the whole volume; 8 for networks)",
     )
 
 
 def add_range_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments that say what is black and white in files of 16 bits."""
     add = parser.add_argument
-    add("--bits", type=int, metavar="N", help="bits that files of 16 bits use, such as 12 (16)")
+    add("--bits", type=int, metavar="N", help="bits in use in 16-bit files, such as 12 (16)")
     add(
         "--window",
         metavar="LOW:HIGH",
-        help="their black and white, or lung, bone, soft, brain, percentile; the rest is kept",
+        help="black and white in their unit, or lung, bone, soft, brain, percentile",
     )
 
 
@@ -221,11 +221,11 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         "--content", nargs="+", metavar="DIR", help="folders of content images, drawn equally often"
     )
     add("--style", nargs="+", metavar="DIR", help="folders of style images (the content folders)")
-    add("--group", metavar="REGEX", help="images whose paths match in one text were made alike")
+    add("--group", metavar="REGEX", help="images whose paths match the same text form a group")
     add("--same-kind", type=float, metavar="P", help="share of pairs from one content folder")
     add("-o", "--output", required=True, metavar="DIR", help="folder of checkpoints and weights")
     add("--config", metavar="FILE", help="TOML file of settings; arguments take precedence")
-    add("--resume", action="store_true", help="go on from the last checkpoint of the output folder")
+    add("--resume", action="store_true", help="continue from the last checkpoint")
     add("--precision", choices=TRAINING_PRECISIONS)
     add("--accelerator", choices=ACCELERATORS)
     add("--epochs", type=float, metavar="X", help="passes over the contents, in place of --steps")
@@ -241,7 +241,7 @@ def add_bank_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("style", nargs="+", metavar="STYLE", help="style files, folders or glob patterns")
     add("-o", "--output", required=True, metavar="FILE", help="the .safetensors file to write")
-    add("--count", type=int, metavar="N", help="keep the N styles that stand for all (medoids)")
+    add("--count", type=int, metavar="N", help="keep N representative styles (medoids)")
     add("--weights", help="weights of the stylizer: a name, a file or hf:owner/name@revision")
     add("--overwrite", action="store_true", help="replace an existing bank")
     add_slices_argument(parser)
@@ -257,7 +257,7 @@ def add_tta_arguments(parser: argparse.ArgumentParser) -> None:
     add("--bank", required=True, metavar="FILE", help="a saved StyleBank (styleaug bank)")
     add("--input", nargs="+", required=True, metavar="PATH", help="files, folders, patterns")
     add("--out", required=True, metavar="CSV", help="table to write")
-    add("--stylizer", metavar="NAME", help="stylizer of the bank (default: what it names)")
+    add("--stylizer", metavar="NAME", help="stylizer of the bank (default: the one it names)")
     add("--weights", help="weights of the stylizer")
     add("-n", type=int, default=8, metavar="N", help="styles per image (8)")
     add("--no-identity", action="store_true", help="leave the image itself out of the views")
@@ -284,17 +284,22 @@ def add_audit_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--labels",
         metavar="CSV",
-        help="table with file and label or mask, and group; or: folders, which name the classes",
+        help="table of file, label or mask, and group; or the word folders: these name the classes",
     )
     add("--classes", nargs="+", metavar="NAME", help="names of the model's columns, in their order")
-    add("--style", nargs="+", metavar="STYLE", help="styles of other places: files, folders, banks")
-    add("--stylizer", metavar="NAME", help="paints them (that of a bank, or the default)")
+    add("--style", nargs="+", metavar="STYLE", help="styles from elsewhere: files, folders, banks")
+    add("--stylizer", metavar="NAME", help="paints the styles (default: that of a bank)")
     add("--weights", help="weights of the stylizer")
-    add("--count", type=int, metavar="N", help="most images, evenly taken (all)")
-    add("--laboratories", type=int, default=8, metavar="N", help="drawn appearances (8)")
-    add("--search", type=int, default=24, metavar="N", help="trials for the worst one (24)")
+    add("--count", type=int, metavar="N", help="most images, evenly spaced (all)")
+    add("--laboratories", type=int, default=8, metavar="N", help="random appearances (8)")
+    add("--search", type=int, default=24, metavar="N", help="trials to find the worst one (24)")
     add("--no-trial", action="store_true", help="leave out the trial of test-time augmentation")
-    add("--activation", default="softmax", choices=(*ACTIVATIONS, "none"), help="(softmax)")
+    add(
+        "--activation",
+        default="softmax",
+        choices=(*ACTIVATIONS, "none"),
+        help="of outputs (softmax)",
+    )
     add("--fail-under", type=float, metavar="X", help="exit status 3 if a score is under this")
     add("--batch-size", type=int, default=16, metavar="N", help="most images at once (16)")
     add("--device", default="auto", help="auto, cpu, cuda ...")
@@ -318,9 +323,9 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--content", nargs="+", required=True, metavar="PATH", help="files, folders, patterns")
     add("--style", nargs="+", required=True, metavar="PATH", help="files, folders, patterns")
-    add("--stylizer", nargs="+", default=["micro"], metavar="NAME", help="beside colour (micro)")
-    add("--weights", metavar="W", help="weights of the only stylizer that is named")
-    add("--stylized", metavar="DIR", help="images made elsewhere, under the contents' names")
+    add("--stylizer", nargs="+", default=["micro"], metavar="NAME", help="besides colour (micro)")
+    add("--weights", metavar="W", help="weights, if one stylizer is named")
+    add("--stylized", metavar="DIR", help="images stylized elsewhere, named like the contents")
     add("--metrics", nargs="+", metavar="NAME", help="ssim psnr edges color restored drift ...")
     add("--features", nargs="+", default=[], metavar="NAME=FILE", help="weights of a backbone")
     add("--size", type=int, default=256, metavar="N", help="longest side of the images (256)")
@@ -333,7 +338,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--style", nargs="+", required=True, metavar="STYLE", help="a saved bank, or style images")
     add("-o", "--output", required=True, metavar="FILE", help="program to write: .onnx or .pt2")
-    add("--stylizer", metavar="NAME", help="what is exported (default: what the bank names)")
+    add("--stylizer", metavar="NAME", help="stylizer to export (default: that of the bank)")
     add("--weights", help="weights of the stylizer: a name, a file or hf:owner/name@revision")
     add("--overwrite", action="store_true", help="replace existing files")
 
