@@ -55,10 +55,7 @@ class _Shown:
 
 def run_preview(options: argparse.Namespace, console: Console) -> int:
     """Write the page; returns 1 if a file could not be read."""
-    for name in ("count", "size"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise ValueError(f"--{name} must be at least 1, got {value}.")
+    _check_counts(options)
     alpha, window = parse_alpha(options.alpha), parse_window(options.bits, options.window)
     styles = StyleInputs.find(options.style)
     jobs = plan_jobs(options.content, Path(), [])
@@ -102,6 +99,13 @@ def evenly(jobs: Sequence[Job], count: int) -> list[Job]:
     if len(jobs) <= count:
         return list(jobs)
     return [jobs[index * len(jobs) // count] for index in range(count)]
+
+
+def _check_counts(options: argparse.Namespace) -> None:
+    for name in ("count", "size"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise ValueError(f"--{name} must be at least 1, got {value}.")
 
 
 def _check_page(options: argparse.Namespace, inputs: Sequence[Path]) -> None:
