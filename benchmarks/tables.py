@@ -173,6 +173,43 @@ def _truth(results: Record) -> str:
     return text
 
 
+def _regions(results: Record) -> str:
+    """Return the rows of half-empty pictures, and of whole ones, which should not lose."""
+    keys = {
+        "over nothing": "over nothing, dB",
+        "worst over nothing": "worst, dB",
+        "worse": "worse than nothing",
+        "edges, worst 1 %": "edges, worst 1 %",
+        "tint": "tint of glass",
+        "psnr of tissue": "PSNR of tissue, dB",
+    }
+    text = (
+        "As above, of stained images: `tissue` rows take the statistics of both pictures within "
+        "their tissue and leave the glass (`region=\"tissue\"`). In half of the half-empty cases "
+        "the content is half glass, in half of them the style; `tint` and the PSNR of the tissue "
+        "are of the former.\n"
+    )
+    for group, title in (("half-empty tiles", "Half-empty"), ("style of same", "Whole tiles")):
+        table = results["groups"][group]
+        rows = [(f"`{name}`", *(row.get(k, "") for k in keys)) for name, row in table.items()]
+        text += f"\n**{title}**, {table['nothing']['cases']} cases\n\n"
+        text += _table(("", *keys.values()), rows)
+    return text
+
+
+def _slides(results: Record) -> str:
+    keys = ("pixels", "peak_gb", "seconds", "cpu_seconds", "output_gb")
+    rows = [(run, *(found[key] for key in keys)) for run, found in results["runs"].items()]
+    text = (
+        f"`styleaug stylize` on slides that the benchmark makes, workers: {results['workers']}, "
+        f"{results['compression']}: greatest memory of all processes (at most "
+        f"{results['bound_gb']:g} GB), seconds on a machine that did other work, too, and "
+        "processor seconds. Stopped half-way and started again it wrote the same bytes: "
+        f"{'yes' if results['resumed'] else 'no'}.\n\n"
+    )
+    return text + _table(("", "pixels", "peak GB", "s", "processor s", "output GB"), rows)
+
+
 def _presets(results: Record) -> str:
     """Return what the record says of every row of the presets."""
     head = ("kind", "stylizer", "gain, dB", "worst, dB", "edges, worst 1 %", "cases", "measured on")
@@ -388,11 +425,13 @@ SECTIONS: dict[str, tuple[str, Callable[[Record], str]]] = {
     "shift-cells": ("White cells: segmentation across laboratories", _shift),
     "audit": ("Does an audit foretell the drop?", _audit),
     "truth": ("Against a known answer", lambda found: _truth(found) + _presets(found)),
+    "regions": ("Half-empty tiles, statistics within the tissue", _regions),
     "codes": ("Codes of appearances", _codes),
     "compare": ("All stylizers", _compare),
     "ct": ("CT: tissues across scanners and windows", _ct),
     "quality": ("Style and structure", _quality),
     "stylex": ("StyleX", _stylex),
+    "slides": ("Whole slides", _slides),
     "speed": ("Speed of colour stylizers", _speed),
     "micro": ("Speed of micro", _micro),
     "step": ("Cost in a training step", _step),
