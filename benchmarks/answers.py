@@ -87,6 +87,22 @@ def _half_empty(name: str, c: Tensor, s: Tensor, first: Change, second: Change) 
     yield Case(f"{name}, style half-empty", "same", first(c), second(styled), second(c))
 
 
+def white_glass_cases(images: Path, each: int, seed: int) -> Iterator[Case]:
+    """Yield half-empty contents of stained images whose glass is white in content and answer.
+
+    A scanner balances its white on the glass: tissue changes, glass does not.
+    """
+    rng = np.random.default_rng(seed)
+    for folder in sorted(path for path in images.iterdir() if kind_of(path.name) == "stained"):
+        files = sorted(path for path in folder.iterdir() if path.is_file())
+        for number in range(each):
+            c, s = distinct_crops(read_content(files[number % len(files)]), rng)
+            first, second = (draw_change("stained", rng) for _ in range(2))
+            content, empty = with_glass(first(c))
+            kind = f"{folder.name}, half-empty, white glass"
+            yield Case(kind, "same", content, second(s), with_glass(second(c))[0], empty)
+
+
 def registered_cases(folder: Path, slide: str, each: int, seed: int) -> Iterator[Case]:
     """Yield the cases of a folder with registered pairs, in both directions.
 

@@ -185,7 +185,7 @@ def _regions(results: Record) -> str:
     }
     text = (
         "As above, of stained images: `tissue` rows take the statistics of both pictures within "
-        "their tissue and leave the glass (`region=\"tissue\"`). In half of the half-empty cases "
+        'their tissue and leave the glass (`region="tissue"`). In half of the half-empty cases '
         "the content is half glass, in half of them the style; `tint` and the PSNR of the tissue "
         "are of the former.\n"
     )

@@ -31,7 +31,7 @@ from torch import Tensor
 from torchstain.torch.normalizers.macenko import TorchMacenkoNormalizer
 from torchstain.torch.normalizers.reinhard import TorchReinhardNormalizer
 
-from benchmarks.answers import SIDE, Case, made_cases, registered_cases
+from benchmarks.answers import SIDE, Case, made_cases, registered_cases, white_glass_cases
 from benchmarks.record import add_device, write_record
 from styleaug import Stylizer, create_stylizer
 from styleaug.functional import edge_correlation, ssim
@@ -53,7 +53,12 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=12, help="contents per kind or direction")
     parser.add_argument("--stylizers", nargs="*", default=STYLIZERS)
     parser.add_argument("--weights", help="other weights of appearance")
-    parser.add_argument("--regions", nargs="*", default=[], help="more rows: statistics in these")
+    parser.add_argument(
+        "--regions",
+        nargs="*",
+        default=[],
+        help="also rows of statistics in these, and cases whose glass is white",
+    )
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sheets", type=Path)
@@ -64,6 +69,8 @@ def main() -> None:
     if not options.no_peers:
         painters |= peers()
     cases = list(made_cases(options.images, options.each, options.seed)) if options.images else []
+    if options.images and options.regions:
+        cases += white_glass_cases(options.images, options.each, options.seed)
     for folder in options.pairs:
         cases += registered_cases(folder, options.slide, options.each, options.seed)
     rows = [row for number, case in enumerate(cases) for row in measure(case, painters, number)]
@@ -220,8 +227,10 @@ def tabulate(rows: list[Row]) -> dict[str, object]:
     """Return mean figures over kinds for each origin of the style, and for each kind."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        made = "half-empty" in str(row["kind"])
-        label = "half-empty tiles" if made else f"style of {row['style_of']}"
+        label = f"style of {row['style_of']}"
+        if "half-empty" in str(row["kind"]):
+            white = "white glass" in str(row["kind"])
+            label = "half-empty tiles, white glass" if white else "half-empty tiles"
         groups.setdefault(_direction(row) or label, []).append(row)
         groups.setdefault(f"{row['kind']}, style of {row['style_of']}", []).append(row)
     return {"groups": {name: _table(found) for name, found in groups.items()}}
