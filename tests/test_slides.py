@@ -378,26 +378,35 @@ def test_a_slide_as_a_content_says_how_it_is_painted(slide_path, tmp_path, capsy
 def test_a_slide_larger_than_memory_is_read_where_it_is_asked_for(tmp_path):
     side, tile = 2**17, 1024  # 51 GB of pixels; a tile that is not stored is glass
     sample = Image.open(NUCLEI[1]).convert("RGB")
-    tissue, at = np.asarray(sample.resize((tile, tile))), side // tile // 2
-    small = np.full((side // 64, side // 64, 3), 255, np.uint8)
-    small[1024:1040, 1024:1056] = tissue[::64, ::32]
-    how = {"tile": (tile, tile), "metadata": None, **page_options("deflate")}
-    stored = {(at, at), (at, at + 1)}
+    tissue = np.asarray(sample.resize((tile, tile)))
     with tifffile.TiffWriter(tmp_path / "huge.tiff", bigtiff=True) as file:
-        places = product(range(side // tile), repeat=2)
-        data = encode_tile(tissue, tile, "deflate")
-        parts = (data if place in stored else b"" for place in places)
-        file.write(parts, shape=(side, side, 3), dtype=np.uint8, subifds=1, **how)
-        file.write(small, subfiletype=1, **how)
+        for level in range(4):
+            step, at = 4**level, side // tile // 2 // 4**level
+            pixels = np.full((tile, tile, 3), 255, np.uint8)
+            pixels[: tile // step, : 2 * tile // step] = tissue[::step, :: -(-step // 2)]
+            data = encode_tile(pixels, tile, "deflate")
+            stored = {(at, at), (at, at + 1)} if level == 0 else {(at, at)}
+            places = product(range(side // step // tile), repeat=2)
+            file.write(
+                (data if place in stored else b"" for place in places),
+                shape=(side // step, side // step, 3),
+                dtype=np.uint8,
+                tile=(tile, tile),
+                subifds=3 if level == 0 else None,
+                subfiletype=int(level > 0),
+                metadata=None,
+                **page_options("deflate"),
+            )
     tracemalloc.start()
     try:
         style = _style(tmp_path / "huge.tiff")
+        assert len(StyleBank.from_files(tmp_path / "huge.tiff", "mkl")) == 1
         tiles = SlideTiles(tmp_path / "huge.tiff", style, tile=tile)
         assert [region[:2] for region in tiles.regions] == [(2**16, 2**16), (2**16 + tile, 2**16)]
         painted = tiles[1].permute(1, 2, 0).numpy()
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-        tiles.slide.close()
+    tiles.slide.close()
     assert np.array_equal(painted, style(tissue.copy()))
     assert peak < 5e8

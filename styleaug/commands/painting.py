@@ -20,7 +20,7 @@ from styleaug.commands.overlap import WriteBehind, read_ahead, threads
 from styleaug.images.batch import AnyImage, Images
 from styleaug.images.files import names_of, other_images
 from styleaug.images.medical import is_nifti
-from styleaug.images.opening import Opened, find_sources, open_image
+from styleaug.images.opening import Opened, find_sources, kind_of, open_image
 from styleaug.images.scan import AnyWindow
 from styleaug.images.sheet import to_picture
 from styleaug.params import StyleParams
@@ -86,10 +86,9 @@ class Painter:
             writes.finish()
 
     def _open(self, job: Job) -> Opened:
-        opened = open_files(job.files, self.reading)
-        if opened.kind == "slide":
+        if kind_of(job.files[0]) == "slide":  # before it is read
             raise ValueError("is a whole slide: name a file for it, -o OUT.ome.tiff.")
-        return opened
+        return open_files(job.files, self.reading)
 
     def _loaded(
         self, reads: Iterable[tuple[Job, Future[Opened]]], advance: Callable[[int], object]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -90,16 +90,38 @@ def open_image(
     paths = tuple(Path(path) for path in given)
     window = check_file_window("window", window)
     check_readers(paths)
-    if is_nifti(paths[0]):
-        return _open_nifti(paths[0], window)
-    if is_dicom(paths[0]):
-        return _open_dicom(paths, window)
-    kind = page_kind(paths[0])
-    if kind == "slide" or is_slide(paths[0]):
+    kind = kind_of(paths[0])
+    if kind == "slide":
         return _open_slide(paths[0])
+    if kind == "dicom":
+        return _open_dicom(paths, window)
+    if kind == "nifti":
+        return _open_nifti(paths[0], window)
     if kind == "stack":
         return _open_stack(paths[0], window)
     return _open_picture(paths[0], window, prepare)
+
+
+def kind_of(path: Path) -> Literal["slide", "nifti", "dicom", "stack", "picture"]:
+    """Return how a file is read: by its name, or by its header where the name does not tell.
+
+    Raises:
+        OSError: If a file that must be looked into is missing or damaged.
+
+    Example:
+        >>> kind_of(Path("brain.nii.gz")), kind_of(Path("scan.png")), kind_of(Path("a.svs"))
+        ('nifti', 'picture', 'slide')
+    """
+    if is_slide(path):
+        return "slide"
+    if is_nifti(path):
+        return "nifti"
+    if is_dicom(path):
+        from styleaug.images.dicom import is_dicom_slide
+
+        return "slide" if is_dicom_slide(path) else "dicom"
+    pages = page_kind(path)
+    return pages if pages in ("slide", "stack") else "picture"
 
 
 def find_sources(files: Sequence[Path]) -> list[Source]:
@@ -144,10 +166,8 @@ def _open_nifti(path: Path, window: AnyWindow) -> Opened:
 
 
 def _open_dicom(paths: Source, window: AnyWindow) -> Opened:
-    from styleaug.images.dicom import is_dicom_slide, read_dicom, write_dicom
+    from styleaug.images.dicom import read_dicom, write_dicom
 
-    if is_dicom_slide(paths[0]):
-        return _open_slide(paths[0])
     scan, spacing, profile = read_dicom(paths)
 
     def write(targets: Sequence[Path], pixels: np.ndarray, how: str) -> None:

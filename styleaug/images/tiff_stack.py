@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tifffile
@@ -14,25 +14,30 @@ from styleaug.images.scan import Scan
 from styleaug.images.tiff import read_tiff_kind
 from styleaug.images.window import Window
 
+_LARGE = 2**26
+"""Pixels above which a pyramid is no picture that is read as a whole."""
 _PHOTOMETRICS = ("MINISBLACK", "RGB", "YCBCR")
 _GREY = ("u1", "u2", "i1", "i2", "i4", "f2", "f4", "f8")
 
 
-def page_kind(path: Path) -> str:
-    """Return what the pages of a file are: "one", "stack", "slide" or "mixed".
+def page_kind(path: Path) -> Literal["one", "stack", "slide", "mixed"]:
+    """Return what the pages of a file are; those that are no TIFF have one.
 
-    A slide is a tiled pyramid whose levels are pages; pages of different size or data type that
-    are none are "mixed".
+    A slide is a tiled pyramid whose levels are pages, or any that is large; pages of different size
+    or data type that are none are "mixed".
     """
     if path.suffix.lower() not in (".tif", ".tiff"):
         return "one"
     try:
         with tifffile.TiffFile(path) as file:
             pages: Any = file.pages
+            first = pages.first
+            large = first.imagewidth * first.imagelength > _LARGE
+            pyramid = first.is_tiled and len(file.series[0].levels) > 1
+            if pyramid and (large or len(pages) > 1):
+                return "slide"
             if len(pages) == 1:
                 return "one"
-            if pages.first.is_tiled and len(file.series[0].levels) > 1:
-                return "slide"
             kinds = {(page.shape, page.dtype, page.photometric) for page in pages}
             return "stack" if len(kinds) == 1 else "mixed"
     except tifffile.TiffFileError:  # reading it says what is wrong
