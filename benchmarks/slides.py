@@ -36,7 +36,7 @@ import tifffile
 import torch
 from PIL import Image
 
-from benchmarks.record import write_record
+from benchmarks.record import add_device, write_record
 from styleaug.samples import sample_images
 from styleaug.slides.codec import encode_tile, page_options
 
@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument("--compression", choices=("jpeg", "deflate"), default="jpeg")
     parser.add_argument("--resume", type=float, default=0.1, help="gigapixels; 0: no check")
     parser.add_argument("--name", default="slides", help="of the record; empty for none")
+    add_device(parser)
     options = parser.parse_args()
     runs = [(name, float(size)) for name, _, size in (run.partition(":") for run in options.runs)]
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +81,7 @@ def main() -> None:
             slide.unlink()
             print(json.dumps(results, indent=1), flush=True)
             if options.name:  # as it goes: a run takes its time
-                write_record(options.name, results)
+                write_record(options.name, results, device=options.device)
     over = [run for run, found in figures.items() if found["peak_gb"] > BOUND_GB]
     if over or not results.get("resumed", True):
         raise SystemExit(f"more than {BOUND_GB} GB: {over}; resumed: {results.get('resumed')}")
@@ -162,7 +163,7 @@ def command(slide: Path, output: Path, stylizer: str, options: argparse.Namespac
     return [
         *(sys.executable, "-m", "styleaug", "stylize", str(slide), "--style", str(style)),
         *("--stylizer", stylizer, "--compression", options.compression),
-        *("--workers", str(options.workers), "-o", str(output)),
+        *("--workers", str(options.workers), "--device", options.device, "-o", str(output)),
     ]
 
 
