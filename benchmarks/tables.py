@@ -185,11 +185,17 @@ def _regions(results: Record) -> str:
     }
     text = (
         "As above, of stained images: `tissue` rows take the statistics of both pictures within "
-        'their tissue and leave the glass (`region="tissue"`). In half of the half-empty cases '
-        "the content is half glass, in half of them the style; `tint` and the PSNR of the tissue "
-        "are of the former.\n"
+        'their tissue and leave the glass (`region="tissue"`). Where the glass is white, in '
+        "content and answer, a scanner has balanced its white on it. Else its colour is that of "
+        "the appearance, and in half of the cases it is the style that is half empty; `tint` and "
+        "the PSNR of the tissue are of the others.\n"
     )
-    for group, title in (("half-empty tiles", "Half-empty"), ("style of same", "Whole tiles")):
+    groups = {
+        "half-empty tiles, white glass": "Half-empty, white glass",
+        "half-empty tiles": "Half-empty, glass in the colour of the appearance",
+        "style of same": "Whole tiles",
+    }
+    for group, title in groups.items():
         table = results["groups"][group]
         rows = [(f"`{name}`", *(row.get(k, "") for k in keys)) for name, row in table.items()]
         text += f"\n**{title}**, {table['nothing']['cases']} cases\n\n"
