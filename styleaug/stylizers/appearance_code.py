@@ -15,7 +15,10 @@ APPEARANCE = 96
 CLASSES = 16
 """Kinds of pixels (glass, nuclei, ...), each found in every picture; their colours follow."""
 
-CODE = APPEARANCE + 4 * CLASSES
+STATISTICS = CLASSES + 3 + 9
+"""How much of each class there is, mean and second moments of the colours; they come last."""
+
+CODE = APPEARANCE + 4 * CLASSES + STATISTICS
 """Numbers of a code."""
 
 _THUMBNAIL = 48
@@ -25,10 +28,12 @@ _QUANTILES = (0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
 
 
 class AppearanceEncoder(nn.Module):
-    """Images of any size to codes ``(B, 160)``.
+    """Images of any size to codes ``(B, 188)``.
 
-    The first 96 numbers, of unit root mean square, say how a picture was made as a whole. The
-    others are the colours of 16 classes of pixels and how surely each was found, see `ClassFinder`.
+    The first 96 numbers, of unit root mean square, say how a picture was made as a whole. 64 are
+    the colours of 16 classes of pixels and how surely each was found, see `ClassFinder`. The last
+    28 do depend on what is shown: how much there is of each class, and mean and second moments of
+    the colours.
 
     Three looks at the image: a thumbnail, for what is where; 24 x 24 pixels on a grid with the
     differences from their neighbours 1, 2 and 4 pixels away at full resolution, for colours and
@@ -41,7 +46,7 @@ class AppearanceEncoder(nn.Module):
 
     Example:
         >>> AppearanceEncoder()(torch.rand(2, 3, 50, 300)).shape
-        torch.Size([2, 160])
+        torch.Size([2, 188])
     """
 
     def __init__(self) -> None:
@@ -69,8 +74,10 @@ class AppearanceEncoder(nn.Module):
         known = torch.cat([colors - 0.5, _density(colors), _compressed(details)], dim=1)
         looks = torch.cat([self._thumbnail(images), self._pixels(colors, details, known)], dim=1)
         appearance = F.layer_norm(self.out(looks), (APPEARANCE,))
-        classes, share = self.finder(appearance, colors, known)
-        return torch.cat([appearance, classes], dim=1), share
+        classes, score = self.finder(appearance, colors, known)
+        amount = score.softmax(dim=1).mean(dim=2)
+        code = torch.cat([appearance, classes, amount, *moments(colors)], dim=1)
+        return code, score.softmax(dim=2)
 
     def _thumbnail(self, images: Tensor) -> Tensor:
         small = _thumbnail(images)
@@ -112,8 +119,8 @@ class ClassFinder(nn.Module):
 
     Example:
         >>> finder, colors = ClassFinder(), torch.rand(2, 3, 50)
-        >>> classes, share = finder(torch.rand(2, 96), colors, torch.rand(2, 9, 50))
-        >>> classes.shape, share.shape
+        >>> classes, score = finder(torch.rand(2, 96), colors, torch.rand(2, 9, 50))
+        >>> classes.shape, score.shape
         (torch.Size([2, 64]), torch.Size([2, 16, 50]))
     """
 
@@ -127,7 +134,7 @@ class ClassFinder(nn.Module):
         nn.init.constant_(self.found.bias, 1.0)
 
     def forward(self, appearance: Tensor, colors: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``(B, 64)`` colours and confidences of classes, and the pixels' shares.
+        """Return ``(B, 64)`` colours and confidences of classes, and ``(B, 16, N)`` scores.
 
         Args:
             appearance: ``(B, 96)``.
@@ -142,17 +149,36 @@ class ClassFinder(nn.Module):
         strength = score.logsumexp(dim=2) - math.log(score.shape[2])
         found = self.found(torch.cat([appearance, 0.1 * strength], dim=1)).sigmoid()
         means = (share @ colors.transpose(1, 2) - 0.5).flatten(1)
-        return torch.cat([means, found], dim=1), share
+        return torch.cat([means, found], dim=1), score
 
 
 def class_colors(code: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what codes ``(B, 160)`` say of the classes: colours from 0.5, and confidences.
+    """Return what codes ``(B, 188)`` say of the classes: colours from 0.5, and confidences.
 
     Returns:
         ``(B, 16, 3)`` and ``(B, 16)``.
     """
-    colors, found = code[:, APPEARANCE:].split((3 * CLASSES, CLASSES), dim=1)
+    _, colors, found, _ = code.split((APPEARANCE, 3 * CLASSES, CLASSES, STATISTICS), dim=1)
     return colors.view(-1, CLASSES, 3), found
+
+
+def moments(colors: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean ``(B, 3)`` and second moments ``(B, 9)`` of colours ``(B, 3, N)``, from 0.5.
+
+    No covariance: the mean of the moments of two images are the moments of both together.
+    """
+    shifted = colors - 0.5
+    second = shifted @ shifted.transpose(1, 2) / colors.shape[2]
+    return shifted.mean(dim=2), second.flatten(1)
+
+
+def mean_and_covariance(code: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what codes ``(B, 188)`` say of all colours: means ``(B, 3, 1)`` from 0.5, covariances.
+
+    The covariances are ``(B, 3, 3)``.
+    """
+    mean, second = code[:, -12:].split((3, 9), dim=1)
+    return mean.unsqueeze(2), second.view(-1, 3, 3) - mean.unsqueeze(2) * mean.unsqueeze(1)
 
 
 class ClassPooling(nn.Module):

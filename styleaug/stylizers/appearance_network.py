@@ -8,13 +8,26 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
-from styleaug.stylizers.appearance_code import APPEARANCE, AppearanceEncoder, class_colors
+from styleaug.functional import monge_kantorovich
+from styleaug.functional.roots import matrix_roots
+from styleaug.stylizers.appearance_code import (
+    APPEARANCE,
+    CLASSES,
+    CODE,
+    AppearanceEncoder,
+    class_colors,
+    mean_and_covariance,
+)
 from styleaug.stylizers.detail import REACH, STEPS, bordered_grey, detail_change
 
 _UNITS = 12
 _HIDDEN = 512
 _PIXELS = 2**16
 """Pixels that are painted at once on a CPU: what is made of them on the way stays in its cache."""
+
+
+Maps = tuple[Tensor, Tensor, Tensor]
+"""Affine maps ``(B, 3, 4)``, ramps ``(B, 12, 4)`` and what each ramp adds ``(B, 3, 12)``."""
 
 
 class AppearanceNetwork(nn.Module):
@@ -54,27 +67,33 @@ class AppearanceNetwork(nn.Module):
         )
         ramps = torch.randn(_UNITS, 4) * torch.tensor([1.5, 1.5, 1.5, 0.75])
         self.ramps = nn.Parameter(ramps)
+        self.transport = Transport()
         self.fit = ClassFit()
 
     def forward(self, images: Tensor, code: Tensor) -> Tensor:
-        """Return painted images ``(B, 3, H, W)``, which may leave [0, 1]; B codes ``(B, 160)``."""
+        """Return painted images ``(B, 3, H, W)``, which may leave [0, 1]; B codes ``(B, 188)``."""
         return self.painted(images, self.encoder(images), code)
 
     def painted(self, images: Tensor, own: Tensor, code: Tensor) -> Tensor:
-        """Return painted images, whose own codes ``(B, 160)`` are at hand."""
+        """Return painted images, whose own codes ``(B, 188)`` are at hand."""
         return paint(images, *self.mapping(own, code))
 
     def mapping(self, own: Tensor, code: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return gains of detail, affine maps, ramps and what each ramp adds.
 
         Args:
-            own: ``(B, 160)`` codes of the images.
-            code: ``(B, 160)`` codes of the styles.
+            own: ``(B, 188)`` codes of the images.
+            code: ``(B, 188)`` codes of the styles.
 
         Returns:
             ``(B, 3)``, ``(B, 3, 4)``, ``(B, 12, 4)`` and ``(B, 3, 12)``; the fourth column of a map
             is its offset, colours are counted from 0.5.
         """
+        gains, maps = self.predicted(own, code)
+        return (gains, *self.fit(self.transport(maps, own, code), own, code))
+
+    def predicted(self, own: Tensor, code: Tensor) -> tuple[Tensor, Maps]:
+        """Return gains and maps as the predictor alone says; arguments as in `mapping`."""
         one, other = own[:, :APPEARANCE], code[:, :APPEARANCE]
         asked = torch.cat([one, other, other - one], dim=1)
         kept = torch.cat([one, one, torch.zeros_like(one)], dim=1)
@@ -86,7 +105,99 @@ class AppearanceNetwork(nn.Module):
             self.ramps + ramps.view(-1, _UNITS, 4),
             added.view(-1, 3, _UNITS),
         )
-        return (gains.clamp(-1.6, 1.6).exp(), *self.fit(maps, own, code))
+        return gains.clamp(-1.6, 1.6).exp(), maps
+
+
+class Transport(nn.Module):
+    """Goes over to the map that gives an image the statistics of the style, as far as they apply.
+
+    If both pictures show the same things in the same amounts, the linear optimal transport between
+    their colours is nearly exact, and a network cannot do better; if not, it is wrong. A small
+    network says how far to go, from both codes and from where each of the two maps sends the
+    colours of the classes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        last = nn.Linear(64, 1)
+        nn.init.zeros_(last.weight)
+        nn.init.constant_(last.bias, -2.0)
+        self.gate = nn.Sequential(nn.Linear(_COMPARED, 64), nn.GELU(), last)
+
+    def forward(self, maps: Maps, own: Tensor, code: Tensor) -> Maps:
+        """Return affine maps, ramps and what each ramp adds; the same is given."""
+        affine, ramps, added = maps
+        share = self.score(maps, own, code).sigmoid().view(-1, 1, 1)
+        return affine.lerp(transport(own, code), share), ramps, added * (1.0 - share)
+
+    def score(self, maps: Maps, own: Tensor, code: Tensor) -> Tensor:
+        """Return how far to go, ``(B,)``, before the sigmoid; arguments as in `forward`."""
+        compared = _compared(maps, transport(own, code), own, code)
+        return self.gate(compared).squeeze(1)  # type: ignore[no-any-return]
+
+
+def transport(own: Tensor, code: Tensor) -> Tensor:
+    """Return affine maps ``(B, 3, 4)`` that take mean and covariance of one code to another's.
+
+    No direction of colours is stretched more than fivefold, so that noise on flat images stays low.
+    """
+    (mean, covariance), (wanted, target) = mean_and_covariance(own), mean_and_covariance(code)
+    matrix = bounded(monge_kantorovich(covariance, target, eps=_FAINT_SQUARED), _STEEPEST)
+    return torch.cat([matrix, wanted - matrix @ mean], dim=2)
+
+
+def bounded(matrix: Tensor, limit: float) -> Tensor:
+    """Return symmetric positive definite ``(B, 3, 3)`` with eigenvalues that stay below a limit.
+
+    ``T ((1 + (T / limit)^4) / (1 + limit^-4))^(-1/4)``: 1 stays, half of the limit is lowered by
+    1.5 %, the limit itself by 16 %.
+
+    Example:
+        >>> bounded(torch.diag(torch.tensor([1.0, 2.0, 99.0]))[None], 4.0).diagonal(dim1=1, dim2=2)
+        tensor([[1.0000, 1.9718, 4.0039]])
+    """
+    one, wide = torch.eye(3, device=matrix.device, dtype=torch.float64), matrix.double()
+    square = (wide / limit) @ (wide / limit)
+    root, _ = matrix_roots((one + square @ square) / (1.0 + limit**-4))
+    return (wide @ matrix_roots(root)[1]).to(matrix.dtype)
+
+
+def _compared(maps: Maps, matched: Tensor, own: Tensor, code: Tensor) -> Tensor:
+    """Return the numbers that say whether two pictures show the same things.
+
+    These are both codes, the ratios of the amounts of classes, and how far each map misses the
+    colours of the style's classes, by logarithms.
+    """
+    amounts = slice(APPEARANCE + 4 * CLASSES, APPEARANCE + 5 * CLASSES)
+    ratio = (code[:, amounts] + 1e-2).log() - (own[:, amounts] + 1e-2).log()
+    colors, wanted = class_colors(own)[0], class_colors(code)[0]
+    sent = (_raised(colors, maps[1]) @ _joined(maps), _points(colors) @ matched.transpose(1, 2))
+    missed = [((each - wanted).abs().mean(dim=2) + 1e-2).log() + 3.0 for each in sent]
+    change = code - own
+    return torch.cat(
+        [own, change, change[:, :APPEARANCE].abs(), ratio, ratio.abs(), *missed], dim=1
+    )
+
+
+def _points(colors: Tensor) -> Tensor:
+    """Return colours ``(B, N, 3)`` with a column of ones."""
+    return torch.cat([colors, torch.ones_like(colors[..., :1])], dim=2)
+
+
+def _raised(colors: Tensor, ramps: Tensor) -> Tensor:
+    """Return colours, ones, and their heights on the ramps, ``(B, N, 16)``."""
+    points = _points(colors)
+    return torch.cat([points, (points @ ramps.transpose(1, 2)).relu()], dim=2)
+
+
+def _joined(maps: Maps) -> Tensor:
+    """Return what `_raised` colours are multiplied by, ``(B, 16, 3)``."""
+    return torch.cat([maps[0], maps[2]], dim=2).transpose(1, 2)
+
+
+_COMPARED = 2 * CODE + APPEARANCE + 4 * CLASSES
+_FAINT_SQUARED = (2.0 / 255.0) ** 2
+_STEEPEST = 5.0
 
 
 class ClassFit(nn.Module):
@@ -102,16 +213,12 @@ class ClassFit(nn.Module):
         super().__init__()
         self.costs = nn.Parameter(torch.tensor([-5.0] * 4 + [-4.0] * _UNITS))
 
-    def forward(
-        self, maps: tuple[Tensor, Tensor, Tensor], own: Tensor, code: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, maps: Maps, own: Tensor, code: Tensor) -> Maps:
         """Return affine maps, ramps and what each ramp adds; the same is given."""
         affine, ramps, added = maps
         (colors, found), (wanted, sought) = class_colors(own), class_colors(code)
-        ones = torch.ones_like(colors[..., :1])
-        points = torch.cat([colors, ones], dim=2)
-        features = torch.cat([points, (points @ ramps.transpose(1, 2)).relu()], dim=2)
-        missed = wanted - features @ torch.cat([affine, added], dim=2).transpose(1, 2)
+        features = _raised(colors, ramps)
+        missed = wanted - features @ _joined(maps)
         weighted = (features * (found * sought).unsqueeze(2)).transpose(1, 2)
         normal = weighted @ features + torch.diag_embed(self.costs.exp())
         moved = solve_positive(normal, weighted @ missed).transpose(1, 2)

@@ -5,7 +5,7 @@ import torch
 
 from styleaug import create_stylizer
 from styleaug.appearance import Appearance, change_appearance
-from styleaug.functional import edge_correlation
+from styleaug.functional import edge_correlation, mean_covariance
 from styleaug.images.batch import as_batch, to_content
 from styleaug.images.files import read_image
 from styleaug.metrics import StyleDistance
@@ -13,13 +13,17 @@ from styleaug.samples import sample_images
 from styleaug.stylizers.appearance_code import (
     APPEARANCE,
     CLASSES,
+    CODE,
+    STATISTICS,
     AppearanceEncoder,
     class_colors,
+    mean_and_covariance,
     sample_pixels,
 )
 from styleaug.stylizers.appearance_network import (
     AppearanceNetwork,
     ClassFit,
+    Transport,
     map_colors,
     paint,
     solve_positive,
@@ -32,7 +36,8 @@ from styleaug.training.composition import shuffle_blocks
 def network():
     torch.manual_seed(0)
     network = AppearanceNetwork().eval().requires_grad_(False)
-    torch.nn.init.normal_(network.predictor[-1].weight, std=0.05)
+    for layer in (network.predictor[-1], network.transport.gate[-1]):
+        torch.nn.init.normal_(layer.weight, std=0.05)
     return network
 
 
@@ -141,14 +146,15 @@ def test_elimination_solves_as_a_library_does():
 def test_classes_that_are_found_in_both_pictures_come_near_each_other():
     torch.manual_seed(4)
     fit = ClassFit().requires_grad_(False)
-    own, code = torch.rand(1, APPEARANCE + 4 * CLASSES), torch.rand(1, APPEARANCE + 4 * CLASSES)
+    own, code = torch.rand(1, CODE), torch.rand(1, CODE)
+    found_at = slice(APPEARANCE + 3 * CLASSES, APPEARANCE + 4 * CLASSES)
     colors = class_colors(own)[0]
     wanted = 0.7 * colors + 0.1 * colors.roll(1, dims=2) - 0.05
     maps = (torch.eye(3, 4)[None], torch.randn(1, 12, 4), torch.zeros(1, 3, 12))
     left = []
     for found in (0.0, 0.1, 1.0):
-        own[:, -CLASSES:] = found
-        code[:, APPEARANCE:] = torch.cat([wanted.flatten(), torch.ones(CLASSES)])
+        own[:, found_at] = found
+        code[:, APPEARANCE:-STATISTICS] = torch.cat([wanted.flatten(), torch.ones(CLASSES)])
         moved = fit(maps, own, code)
         image = colors.transpose(1, 2).unsqueeze(3) + 0.5
         painted = map_colors(image, *moved).squeeze(3).transpose(1, 2) - 0.5
@@ -159,10 +165,41 @@ def test_classes_that_are_found_in_both_pictures_come_near_each_other():
     assert left[2] < 0.3 * nothing
 
 
+def test_statistics_of_a_code_are_those_of_its_pixels_and_mix_as_images_do():
+    images = torch.rand(2, 3, 40, 50) * torch.tensor([0.3, 0.9]).view(2, 1, 1, 1)
+    codes = AppearanceEncoder().eval()(images)
+    pixels, _ = sample_pixels(images)
+    for code, colors in (
+        (codes, pixels),
+        (codes.mean(dim=0, keepdim=True), pixels.transpose(0, 1).reshape(1, 3, -1)),
+    ):
+        mean, covariance = mean_and_covariance(code)
+        expected = mean_covariance(colors.unsqueeze(3))
+        assert torch.allclose(mean + 0.5, expected[0], atol=1e-5)
+        assert torch.allclose(covariance, expected[1], atol=1e-5)
+
+
+def test_with_an_open_gate_colours_get_the_statistics_of_the_style():
+    torch.manual_seed(5)
+    move = Transport().requires_grad_(False)
+    content = torch.rand(2, 3, 60, 60)
+    style = 0.3 + 0.4 * content.flip(0).square()
+    own, code = (AppearanceEncoder().eval()(images) for images in (content, style))
+    maps = (torch.eye(3, 4).repeat(2, 1, 1), torch.randn(2, 12, 4), torch.randn(2, 3, 12))
+    move.gate[-1].bias.fill_(50.0)
+    mean, covariance = mean_covariance(map_colors(content, *move(maps, own, code)))
+    wanted_mean, wanted_covariance = mean_covariance(style)
+    assert torch.allclose(mean, wanted_mean, atol=0.02)
+    assert torch.allclose(covariance, wanted_covariance, atol=0.01)
+    move.gate[-1].bias.fill_(-50.0)
+    assert all(torch.allclose(a, b) for a, b in zip(move(maps, own, code), maps, strict=True))
+
+
 def test_every_parameter_takes_part():
     torch.manual_seed(0)
     network = AppearanceNetwork()
-    torch.nn.init.normal_(network.predictor[-1].weight, std=0.05)
+    for layer in (network.predictor[-1], network.transport.gate[-1]):
+        torch.nn.init.normal_(layer.weight, std=0.05)
     images = torch.rand(2, 3, 64, 64)
     network(images, network.encoder(torch.rand(2, 3, 64, 64))).square().mean().backward()
     idle = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum()]

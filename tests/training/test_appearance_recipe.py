@@ -74,7 +74,8 @@ def test_every_loss_pulls():
     torch.manual_seed(0)
     recipe = _recipe(options={"foreign": 0.5}, batch_size=8)
     losses = recipe(torch.rand(8, 3, 48, 48), torch.rand(8, 3, 48, 48), "generator")
-    assert set(losses) == {"truth", "slope", "code", "classes", "color", "edges", "range"}
+    named = {"truth", "slope", "code", "classes", "gate", "color", "edges", "range"}
+    assert set(losses) == named
     for name, loss in losses.items():
         recipe.zero_grad()
         loss.backward(retain_graph=True)
@@ -184,3 +185,16 @@ def test_classes_that_land_on_their_answers_cost_nothing():
     assert class_loss(code, share, truth, weight).item() < 1e-6
     assert class_loss(code, share, 0.5 * truth, weight).item() > 0.1
     assert class_loss(code, share, 0.5 * truth, 0 * weight).item() == 0
+
+
+def test_statistics_are_wanted_where_they_alone_come_nearer():
+    torch.manual_seed(0)
+    recipe = _recipe(options={"foreign": 0.0})
+    content = torch.rand(2, 3, 48, 48)
+    truth = 0.2 + 0.6 * content  # what statistics give exactly
+    own, code = (recipe.network.encoder(images) for images in (content, truth))
+    bias = recipe.network.transport.gate[-1].bias
+    for output, down in ((content, True), (truth, False)):
+        recipe.zero_grad()
+        recipe._gate_loss(content, own, code, output, truth, 2).backward(retain_graph=True)
+        assert (bias.grad.item() < 0) == down

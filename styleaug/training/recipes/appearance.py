@@ -15,9 +15,10 @@ from styleaug._records import check_fields
 from styleaug.appearance import EFFECTS, Appearance, change_appearance
 from styleaug.appearance.transform import MAX_STRENGTH
 from styleaug.features import FeatureExtractor
+from styleaug.functional import affine_color
 from styleaug.stylizers.appearance import PACKAGED
 from styleaug.stylizers.appearance_code import APPEARANCE, class_colors, sample_pixels
-from styleaug.stylizers.appearance_network import AppearanceNetwork
+from styleaug.stylizers.appearance_network import AppearanceNetwork, transport
 from styleaug.training.composition import is_grey, paste_empty, shuffle_blocks, vary_thickness
 from styleaug.training.config import TrainConfig
 from styleaug.training.losses import (
@@ -81,7 +82,8 @@ class AppearanceRecipe(Recipe):
     Losses: ``truth`` (mean absolute, and root mean square error of each image), ``slope`` (of the
     differences of neighbouring pixels), both counted as a share of how far the content was from the
     answer; ``code`` (which crops have one appearance); ``classes`` (colours of the style's classes
-    against what the content's become in the answer); and for the share ``foreign`` of the pairs,
+    against what the content's become in the answer); ``gate`` (whether statistics alone would come
+    nearer to the answer, cross-entropy); and for the share ``foreign`` of the pairs,
     whose style comes from another image of the batch so that there is no answer, ``color`` (moments
     of R, G, B), ``style`` (VGG statistics, as a share of the content's distance), ``edges`` (their
     correlation at four scales) and ``range`` (edges beyond black and white).
@@ -99,6 +101,7 @@ class AppearanceRecipe(Recipe):
         "slope": 0.5,
         "code": 0.03,
         "classes": 0.2,
+        "gate": 0.1,
         "color": 0.5,
         "style": 0.0,
         "edges": 0.5,
@@ -141,6 +144,7 @@ class AppearanceRecipe(Recipe):
         losses = truth_losses(output[:known], truth[:known], weight[:known])
         losses["code"] = code_loss(code[:, :APPEARANCE], true_code[:, :APPEARANCE])
         losses["classes"] = class_loss(code, shares[:count], truth, weight)
+        losses["gate"] = self._gate_loss(content, own, wanted, output, truth, known)
         if known < count:
             styles = style.roll(1, dims=0)[known:]
             losses |= self._foreign(output[known:], content[known:], styles)
@@ -179,6 +183,21 @@ class AppearanceRecipe(Recipe):
         """Return stylized images to look at."""
         painted: Tensor = self.network(content, self.network.encoder(style))
         return painted.float().clamp(0.0, 1.0)
+
+    def _gate_loss(
+        self, content: Tensor, own: Tensor, code: Tensor, output: Tensor, truth: Tensor, known: int
+    ) -> Tensor:
+        """Return the loss of the share of statistics: more where they alone would do better."""
+        with torch.no_grad():
+            alone = affine_color(content - 0.5, *transport(own, code).split((3, 1), dim=2)) + 0.5
+            apart = [(each - truth).square().flatten(1).mean(dim=1) for each in (alone, output)]
+            # as good is good enough; and where there is no answer, statistics are all there is
+            wanted = (apart[0] < 1.2 * apart[1]).float()
+            wanted[known:] = 1.0
+            maps = self.network.predicted(own, code)[1]
+        return F.binary_cross_entropy_with_logits(
+            self.network.transport.score(maps, own, code), wanted
+        )
 
     def _foreign(self, output: Tensor, content: Tensor, style: Tensor) -> dict[str, Tensor]:
         """Return the losses of pairs without an answer."""
@@ -244,7 +263,7 @@ def class_loss(code: Tensor, share: Tensor, truth: Tensor, weight: Tensor) -> Te
     """Return how far the classes of styles are from what the contents' become in the answer.
 
     Args:
-        code: ``(B, 160)`` codes of the styles.
+        code: ``(B, 188)`` codes of the styles.
         share: ``(B, 16, N)`` of the contents' pixels in their classes.
         truth: ``(B, 3, H, W)``, the answers.
         weight: ``(B,)`` of the images.
