@@ -37,8 +37,9 @@ class AppearanceNetwork(nn.Module):
     an affine one and 12 ramps. Equal colours in equal surroundings come out equal wherever they
     are, so no cloud and no halo wider than `REACH` can arise. Map and gains are a difference of
     two predictions, one for (image, style), one for (image, image): an image in its own code stays
-    as it is. What the prediction misses at the colours of the classes that both codes know,
-    `ClassFit` takes back.
+    as it is. Where two pictures show the same things, statistics of all colours take over, see
+    `Transport`; what is missed at the colours of the classes that both codes know, `ClassFit` takes
+    back.
 
     Source:
         One map of colours from a network that sees a thumbnail: Ke et al., Neural Preset, CVPR
