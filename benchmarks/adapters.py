@@ -1,5 +1,7 @@
 """Cost of the adapters over the core, and images per second in a loader with four workers.
 
+Beside them stand ColorJitter and HistogramMatching of Albumentations, on the same 8-bit image.
+
 Run ``python -m benchmarks.adapters [--weights micro.safetensors]``.
 """
 
@@ -41,7 +43,7 @@ def main() -> None:
     torch.set_num_threads(2)
     warnings.simplefilter("ignore")
     results = {}
-    for name in ("colorist", "micro"):
+    for name in ("colorist", "histogram", "appearance", "micro"):
         weights = options.weights if name == "micro" else None
         results[name] = over_the_core(name, weights, options.device)
         print(name, json.dumps(results[name]))
@@ -69,12 +71,23 @@ def over_the_core(name: str, weights: str | None, device: str) -> dict[str, obje
         "monai": lambda: monai(tensor),
         "core, array": lambda: transform(array),
     }
-    times = time_in_turns(runs, repeats=101, warm_up=10, device=device)
+    beside = {f"Albumentations' {a.__name__}": _yardstick(a) for a in _YARDSTICKS}
+    times = time_in_turns(runs | beside, repeats=101, warm_up=10, device=device)
     base = times["core"]["median"]
-    over = {host: round(t["median"] / base - 1.0, 3) for host, t in times.items() if host != "core"}
+    over = {host: round(times[host]["median"] / base - 1.0, 3) for host in runs if host != "core"}
     arrays = times["albumentations"]["median"] / times["core, array"]["median"] - 1.0
     over["albumentations, over the core on an array"] = round(arrays, 3)
-    return {"ms_per_image": times, "overhead": over}
+    jitter = times["Albumentations' ColorJitter"]["median"]
+    jitters = {host: round(t["median"] / jitter, 2) for host, t in times.items()}
+    return {"ms_per_image": times, "overhead": over, "over ColorJitter": jitters}
+
+
+_YARDSTICKS = (A.ColorJitter, A.HistogramMatching)
+
+
+def _yardstick(kind: type[A.BasicTransform]) -> Callable[[], object]:
+    array, step = _image(), _albumentations(kind(p=1.0), hm_metadata=[_image(1)])
+    return lambda: step(array)
 
 
 def in_a_loader(weights: str | None) -> dict[str, object]:
@@ -89,7 +102,7 @@ def in_a_loader(weights: str | None) -> dict[str, object]:
         # no PixelDistributionAdaptation: of uint8 images it returns black
         "monai RandHistogramShift": RandHistogramShift(prob=1.0),
     }
-    for name in ("colorist", "reinhard", "histogram", "micro"):
+    for name in ("colorist", "reinhard", "histogram", "appearance", "micro"):
         own = weights if name == "micro" else None
         core = {"weights": own, "styles": _bank(name, own)}
         albumentations = on_albumentations.StyleTransfer(name, **core, p=1.0)
@@ -154,7 +167,7 @@ def _image(seed: int = 0) -> np.ndarray:
     coarse = torch.from_numpy(rng.random((1, 3, 14, 14)))
     smooth = torch.nn.functional.interpolate(coarse, (SIDE, SIDE), mode="bilinear")[0]
     pixels = 0.8 * smooth.permute(1, 2, 0).numpy() + 0.2 * rng.random((SIDE, SIDE, 3))
-    return (pixels * 255).astype(np.uint8)
+    return np.ascontiguousarray(pixels * 255, dtype=np.uint8)
 
 
 if __name__ == "__main__":

@@ -13,18 +13,13 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from styleaug import StyleBank, StyleTransfer, Stylizer, create_stylizer
+from styleaug.appearance import Appearance
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 Augment = Callable[[Tensor], Tensor]
 BANK = 64
 P = 0.5
-VARIANTS: dict[str, dict[str, Any]] = {
-    "strong jitter": {"jitter": True},
-    "alpha 0.3-1": {"alpha": (0.3, 1.0)},
-    "p 0.8": {"p": 0.8},
-}
-_STRONG_JITTER = v2.ColorJitter(0.5, 0.5, 0.5, 0.1)
 
 
 @dataclass(frozen=True)
@@ -50,9 +45,10 @@ def other_arms(training: Tensor, seed: int) -> dict[str, Callable[[], Arm]]:
     return {
         "none": Arm,
         "jitter": lambda: Arm(_each(v2.ColorJitter(0.2, 0.2, 0.2, 0.02))),
-        "strong jitter": lambda: Arm(_each(_STRONG_JITTER)),
+        "strong jitter": lambda: Arm(_strong_jitter),
         "TrivialAugment": lambda: Arm(_each(_trivial_augment)),
         "HED jitter": lambda: Arm(hed_jitter),
+        "changes of appearance": lambda: Arm(_changed(seed)),
         "MixStyle": lambda: Arm(mixstyle=True),
         "albumentations FDA": lambda: Arm(_albumentations("FDA", training, seed)),
         "albumentations HistogramMatching": lambda: Arm(
@@ -86,9 +82,13 @@ def style_arms(
         arms[f"{name}, jittered bank"] = _styled(
             stylizer, lambda s: bank_of(jittered(training, seed), s), seed
         )
-        arms[f"{name}, bank, strong jitter"] = _styled(
-            stylizer, lambda s: bank_of(training, s), seed, jitter=True
-        )
+        for label, colours in (
+            ("strong jitter", _strong_jitter),
+            ("changes of appearance", _changed(seed)),
+        ):
+            arms[f"{name}, bank, {label}"] = _styled(
+                stylizer, lambda s: bank_of(training, s), seed, before=colours
+            )
     return arms
 
 
@@ -126,22 +126,38 @@ def _styled(
     stylizer: Stylizer,
     styles: Callable[[Stylizer], object],
     seed: int,
-    jitter: bool = False,
+    before: Augment | None = None,
     **changes: Any,
 ) -> Callable[[], Arm]:
     def build() -> Arm:
         settings = {"styles": styles(stylizer), "p": P, "seed": seed} | changes
         transform = StyleTransfer(stylizer, **settings)  # type: ignore[arg-type]
-        if not jitter:
+        if before is None:
             return Arm(transform)
-        colours = _each(_STRONG_JITTER)
-        return Arm(lambda images: transform(colours(images)))
+        return Arm(lambda images: transform(before(images)))
 
     return build
 
 
 def _each(transform: Augment) -> Augment:
     return lambda images: torch.stack([transform(image) for image in images])
+
+
+def _strong_jitter(images: Tensor) -> Tensor:
+    return torch.stack([_STRONG_JITTER(image) for image in images])
+
+
+def _changed(seed: int) -> Augment:
+    """Return changes of stain, light, optics, sensor and file; each for half of the images."""
+    return Appearance("stained", strength=1.0, p=0.5, seed=seed)
+
+
+_STRONG_JITTER = v2.ColorJitter(0.5, 0.5, 0.5, 0.1)
+VARIANTS: dict[str, dict[str, Any]] = {
+    "strong jitter": {"before": _strong_jitter},
+    "alpha 0.3-1": {"alpha": (0.3, 1.0)},
+    "p 0.8": {"p": 0.8},
+}
 
 
 def _trivial_augment(image: Tensor) -> Tensor:
