@@ -24,8 +24,8 @@ PACKAGED = (
         "appearance.safetensors",
         "CC BY 4.0",
         "stained tissue, blood smears, skin, fundus, chest X-rays, CT, fluorescence, photographs",
-        sha256="e0c33cba4cc78e8f828ffc5bc29d2a4dd7330535cf898b9dbd2a7724792c8b96",
-        size=1465286,
+        sha256="04ff67ff6b5c3f2a73e71574cc150951265a26ef0340c4504f5973e53d1d61cc",
+        size=1534504,
     ),
 )
 """The weights that ship with the package; their card lies beside them in ``data``."""
