@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scipy.stats import t
+
 from styleaug.presets import PRESETS, Preset
 
 RESULTS = Path(__file__).parent / "results"
@@ -84,20 +86,23 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def _shift(results: Record) -> str:
     """Return means over unseen domains, the best first."""
     settings, rows = results["settings"], results["table"]
-    head = ("training", "test", "unseen", "worst", "at home", "gain (SE)", "p", "runs")
+    head = ("training", "test", "unseen", "worst", "at home", "gain (95 %)", "p", "runs")
     most = max(len(row["pairs"]) for row in rows)
     lines = []
     for row in rows:
         if len(row["pairs"]) < most:
             continue  # not on every domain: its mean would not compare
-        gain = f"{row['gain']:+.3f} ({row['standard error']:.3f})" if "gain" in row else ""
+        gain = ""
+        if "gain" in row:
+            half = t.ppf(0.975, row["runs"] - 1) * row["standard error"]
+            gain = f"{row['gain']:+.3f} ({row['gain'] - half:+.3f} to {row['gain'] + half:+.3f})"
         figures = [f"{row[key]:.3f}" for key in ("unseen", "worst", "held")]
         lines.append((row["arm"], row["test"], *figures, gain, row.get("p", ""), row["runs"]))
     text = (
         f"{settings['steps']} steps, {settings['size']} pixels, up to {settings['seeds']} seeds. "
         "`unseen` is the mean over unseen domains and seeds, `worst` that of the worst pair, `at "
-        "home` that on held-out images of the training domains; gain over no augmentation, its "
-        "standard error, and a paired t-test.\n\n"
+        "home` that on held-out images of the training domains; gain over no augmentation with its "
+        "95 % interval and a paired t-test, over pairs of domain and seed.\n\n"
     )
     return text + _table(head, lines)
 
