@@ -57,7 +57,7 @@ PRESETS: Mapping[str, Preset] = {
         "tiles of other scans or laboratories with the same marker",
         avoid={"histogram": _TABLES, "fda": _FOURIER},
         measured=("ihc a to b", "ihc b to a"),
-        note="gains 1 dB, where the others gain 0.2 at most and lose 7 in the worst case. Of styles "
+        note="gains 1 dB, where the others gain 0.2 and lose 7 in the worst case. Of styles "
         "from another slide there is no record",
     ),
     "smear": Preset(
