@@ -373,6 +373,22 @@ def _adapters(results: Record) -> str:
     return f"{loaded}\n\n{_table(head, one)}"
 
 
+def _folders(results: Record) -> str:
+    names = [name for name, found in results.items() if isinstance(found, Mapping)]
+    parts = ("files", "stylizer", "command")
+    rows = []
+    for name in names:
+        seconds = (f"{results[name]['ms'][part]['median'] / 1e3:.1f}" for part in parts)
+        rows.append((f"`{name}`", *seconds, results[name]["over the slower"]))
+    text = (
+        f"{results['tiles']} PNG tiles of 256 pixels, {results['workers']} workers: seconds to "
+        "read and write them, to paint them in memory, and for `styleaug stylize`, which does "
+        "both.\n\n"
+    )
+    head = ("", "files alone", "painting alone", "`styleaug stylize`", "over the slower of both")
+    return text + _table(head, rows)
+
+
 def _deep(results: Record) -> str:
     sides = [key.removeprefix("ms at ") for key in results if key.startswith("ms at ")]
     names = list(results[f"plain / ours at {sides[0]}"])
@@ -452,6 +468,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Record], str]]] = {
     "micro": ("Speed of micro", _micro),
     "step": ("Cost in a training step", _step),
     "adapters": ("In a loader", _adapters),
+    "folders": ("A folder of files", _folders),
     "deep": ("Speed of the attention systems", _deep),
     "stylizing-vit": ("Speed of Stylizing ViT", _stylizing_vit),
     "gpu-copies": ("In units of one copy of the batch", _cells),
