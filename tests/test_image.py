@@ -160,13 +160,6 @@ def test_other_sixteen_bits_pass_without_a_word(top):
     as_batch(np.full((40, 36), top, dtype=np.uint16))
 
 
-def test_views_of_arrays_are_not_copied():
-    planes = np.zeros((3, 40, 50), dtype=np.uint8)
-    batch, _ = as_batch(planes.transpose(1, 2, 0))
-    planes[1, 2, 3] = 7
-    assert batch[0, 1, 2, 3] == 7
-
-
 def test_fields_of_records_are_taken():
     pixels = np.zeros((40, 50), dtype=[("level", np.uint16), ("mark", np.uint8)])
     pixels["level"] = 65535

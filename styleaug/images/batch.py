@@ -323,9 +323,9 @@ def _array_layout(image: np.ndarray) -> tuple[Tensor, Callable[[Tensor], AnyImag
     if not 2 <= image.ndim <= 4:
         raise ValueError(f"image must be (H, W), (H, W, C) or (N, H, W, C), got {image.shape}.")
     shape = (1, *image.shape, 1) if image.ndim == 2 else (-1, *image.shape[-3:])
-    # a copy where the memory is read-only, reversed or of uneven steps: PyTorch takes none of them
-    even = all(step >= 0 and step % image.itemsize == 0 for step in image.strides)
-    plain = image if image.flags.writeable and even else np.array(image, order="C")
+    # A copy where the memory is read-only or reversed, which PyTorch does not take, and where it is
+    # in another order: sums round by it, and equal pixels must come out equal.
+    plain = np.require(image, requirements=["C", "W"])
     batch = torch.from_numpy(plain.reshape(shape)).permute(0, 3, 1, 2)
 
     def restore(batch: Tensor) -> np.ndarray:
