@@ -24,7 +24,8 @@ PROGRAMS = sorted(HOW_TO.glob("*.py"))
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
-def test_example_programs_run(program):
+def test_example_programs_run(program, monkeypatch):
+    monkeypatch.setattr("sys.argv", [str(program)])  # not those of the tests
     with warnings.catch_warnings():
         runpy.run_path(str(program), run_name="__main__")
 
