@@ -143,16 +143,12 @@ def _each(transform: Augment) -> Augment:
     return lambda images: torch.stack([transform(image) for image in images])
 
 
-def _strong_jitter(images: Tensor) -> Tensor:
-    return torch.stack([_STRONG_JITTER(image) for image in images])
-
-
 def _changed(seed: int) -> Augment:
     """Return changes of stain, light, optics, sensor and file; each for half of the images."""
     return Appearance("stained", strength=1.0, p=0.5, seed=seed)
 
 
-_STRONG_JITTER = v2.ColorJitter(0.5, 0.5, 0.5, 0.1)
+_strong_jitter = _each(v2.ColorJitter(0.5, 0.5, 0.5, 0.1))
 VARIANTS: dict[str, dict[str, Any]] = {
     "strong jitter": {"before": _strong_jitter},
     "alpha 0.3-1": {"alpha": (0.3, 1.0)},

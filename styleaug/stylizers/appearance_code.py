@@ -162,6 +162,11 @@ def class_colors(code: Tensor) -> tuple[Tensor, Tensor]:
     return colors.view(-1, CLASSES, 3), found
 
 
+def class_amounts(code: Tensor) -> Tensor:
+    """Return how much of each class pictures with codes ``(B, 188)`` show, ``(B, 16)``."""
+    return code[:, -STATISTICS:][:, :CLASSES]
+
+
 def moments(colors: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean ``(B, 3)`` and second moments ``(B, 9)`` of colours ``(B, 3, N)``, from 0.5.
 

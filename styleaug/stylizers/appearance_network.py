@@ -8,26 +8,13 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
-from styleaug.functional import monge_kantorovich
-from styleaug.functional.roots import matrix_roots
-from styleaug.stylizers.appearance_code import (
-    APPEARANCE,
-    CLASSES,
-    CODE,
-    AppearanceEncoder,
-    class_colors,
-    mean_and_covariance,
-)
+from styleaug.stylizers.appearance_code import APPEARANCE, AppearanceEncoder
+from styleaug.stylizers.appearance_fit import UNITS, ClassFit, Maps, Transport
 from styleaug.stylizers.detail import REACH, STEPS, bordered_grey, detail_change
 
-_UNITS = 12
 _HIDDEN = 512
 _PIXELS = 2**16
 """Pixels that are painted at once on a CPU: what is made of them on the way stays in its cache."""
-
-
-Maps = tuple[Tensor, Tensor, Tensor]
-"""Affine maps ``(B, 3, 4)``, ramps ``(B, 12, 4)`` and what each ramp adds ``(B, 3, 12)``."""
 
 
 class AppearanceNetwork(nn.Module):
@@ -66,7 +53,7 @@ class AppearanceNetwork(nn.Module):
             nn.GELU(),
             last,
         )
-        ramps = torch.randn(_UNITS, 4) * torch.tensor([1.5, 1.5, 1.5, 0.75])
+        ramps = torch.randn(UNITS, 4) * torch.tensor([1.5, 1.5, 1.5, 0.75])
         self.ramps = nn.Parameter(ramps)
         self.transport = Transport()
         self.fit = ClassFit()
@@ -103,153 +90,13 @@ class AppearanceNetwork(nn.Module):
         identity = torch.eye(3, 4, device=own.device, dtype=affine.dtype)
         maps = (
             identity + affine.view(-1, 3, 4),
-            self.ramps + ramps.view(-1, _UNITS, 4),
-            added.view(-1, 3, _UNITS),
+            self.ramps + ramps.view(-1, UNITS, 4),
+            added.view(-1, 3, UNITS),
         )
         return gains.clamp(-1.6, 1.6).exp(), maps
 
 
-class Transport(nn.Module):
-    """Goes over to the map that gives an image the statistics of the style, as far as they apply.
-
-    If both pictures show the same things in the same amounts, the linear optimal transport between
-    their colours is nearly exact, and a network cannot do better; if not, it is wrong. A small
-    network says how far to go, from both codes and from where each of the two maps sends the
-    colours of the classes.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        last = nn.Linear(64, 1)
-        nn.init.zeros_(last.weight)
-        nn.init.constant_(last.bias, -2.0)
-        self.gate = nn.Sequential(nn.Linear(_COMPARED, 64), nn.GELU(), last)
-
-    def forward(self, maps: Maps, own: Tensor, code: Tensor) -> Maps:
-        """Return affine maps, ramps and what each ramp adds; the same is given."""
-        affine, ramps, added = maps
-        share = self.score(maps, own, code).sigmoid().view(-1, 1, 1)
-        return affine.lerp(transport(own, code), share), ramps, added * (1.0 - share)
-
-    def score(self, maps: Maps, own: Tensor, code: Tensor) -> Tensor:
-        """Return how far to go, ``(B,)``, before the sigmoid; arguments as in `forward`."""
-        compared = _compared(maps, transport(own, code), own, code)
-        return self.gate(compared).squeeze(1)  # type: ignore[no-any-return]
-
-
-def transport(own: Tensor, code: Tensor) -> Tensor:
-    """Return affine maps ``(B, 3, 4)`` that take mean and covariance of one code to another's.
-
-    No direction of colours is stretched more than fivefold, so that noise on flat images stays low.
-    """
-    (mean, covariance), (wanted, target) = mean_and_covariance(own), mean_and_covariance(code)
-    matrix = bounded(monge_kantorovich(covariance, target, eps=_FAINT_SQUARED), _STEEPEST)
-    return torch.cat([matrix, wanted - matrix @ mean], dim=2)
-
-
-def bounded(matrix: Tensor, limit: float) -> Tensor:
-    """Return symmetric positive definite ``(B, 3, 3)`` with eigenvalues that stay below a limit.
-
-    ``T ((1 + (T / limit)^4) / (1 + limit^-4))^(-1/4)``: 1 stays, half of the limit is lowered by
-    1.5 %, the limit itself by 16 %.
-
-    Example:
-        >>> bounded(torch.diag(torch.tensor([1.0, 2.0, 99.0]))[None], 4.0).diagonal(dim1=1, dim2=2)
-        tensor([[1.0000, 1.9718, 4.0039]])
-    """
-    one, wide = torch.eye(3, device=matrix.device, dtype=torch.float64), matrix.double()
-    square = (wide / limit) @ (wide / limit)
-    root, _ = matrix_roots((one + square @ square) / (1.0 + limit**-4))
-    return (wide @ matrix_roots(root)[1]).to(matrix.dtype)
-
-
-def _compared(maps: Maps, matched: Tensor, own: Tensor, code: Tensor) -> Tensor:
-    """Return the numbers that say whether two pictures show the same things.
-
-    These are both codes, the ratios of the amounts of classes, and how far each map misses the
-    colours of the style's classes, by logarithms.
-    """
-    amounts = slice(APPEARANCE + 4 * CLASSES, APPEARANCE + 5 * CLASSES)
-    ratio = (code[:, amounts] + 1e-2).log() - (own[:, amounts] + 1e-2).log()
-    colors, wanted = class_colors(own)[0], class_colors(code)[0]
-    sent = (_raised(colors, maps[1]) @ _joined(maps), _points(colors) @ matched.transpose(1, 2))
-    missed = [((each - wanted).abs().mean(dim=2) + 1e-2).log() + 3.0 for each in sent]
-    change = code - own
-    return torch.cat(
-        [own, change, change[:, :APPEARANCE].abs(), ratio, ratio.abs(), *missed], dim=1
-    )
-
-
-def _points(colors: Tensor) -> Tensor:
-    """Return colours ``(B, N, 3)`` with a column of ones."""
-    return torch.cat([colors, torch.ones_like(colors[..., :1])], dim=2)
-
-
-def _raised(colors: Tensor, ramps: Tensor) -> Tensor:
-    """Return colours, ones, and their heights on the ramps, ``(B, N, 16)``."""
-    points = _points(colors)
-    return torch.cat([points, (points @ ramps.transpose(1, 2)).relu()], dim=2)
-
-
-def _joined(maps: Maps) -> Tensor:
-    """Return what `_raised` colours are multiplied by, ``(B, 16, 3)``."""
-    return torch.cat([maps[0], maps[2]], dim=2).transpose(1, 2)
-
-
-_COMPARED = 2 * CODE + APPEARANCE + 4 * CLASSES
-_FAINT_SQUARED = (2.0 / 255.0) ** 2
-_STEEPEST = 5.0
-
-
-class ClassFit(nn.Module):
-    """Moves a map of colours so that the classes of an image land on those of the style.
-
-    A ridge regression: its points are the colours of the classes, weighted by how surely both
-    pictures show them; its unknowns are added to the affine map and to what the ramps add. A
-    network alone predicts such a map to a few per cent; the regression makes it exact where the
-    classes correspond. If both codes are equal, nothing moves.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.costs = nn.Parameter(torch.tensor([-5.0] * 4 + [-4.0] * _UNITS))
-
-    def forward(self, maps: Maps, own: Tensor, code: Tensor) -> Maps:
-        """Return affine maps, ramps and what each ramp adds; the same is given."""
-        affine, ramps, added = maps
-        (colors, found), (wanted, sought) = class_colors(own), class_colors(code)
-        features = _raised(colors, ramps)
-        missed = wanted - features @ _joined(maps)
-        weighted = (features * (found * sought).unsqueeze(2)).transpose(1, 2)
-        normal = weighted @ features + torch.diag_embed(self.costs.exp())
-        moved = solve_positive(normal, weighted @ missed).transpose(1, 2)
-        return affine + moved[:, :, :4], ramps, added + moved[:, :, 4:]
-
-
-def solve_positive(matrix: Tensor, right: Tensor) -> Tensor:
-    """Return the solutions ``(B, N, K)`` of positive definite systems, by elimination.
-
-    In plain operations: for a few unknowns this is as fast as a library's, waits for no device and
-    can be exported.
-
-    Args:
-        matrix: ``(B, N, N)``, positive definite and not badly conditioned.
-        right: ``(B, N, K)``.
-
-    Example:
-        >>> solve_positive(torch.eye(2)[None] * 4.0, torch.ones(1, 2, 1)).flatten()
-        tensor([0.2500, 0.2500])
-    """
-    count = matrix.shape[1]
-    rows = torch.cat([matrix, right], dim=2)
-    for index in range(count):
-        pivot = rows[:, index : index + 1] / rows[:, index : index + 1, index : index + 1]
-        others = rows - rows[:, :, index : index + 1] * pivot
-        rows = torch.cat([others[:, :index], pivot, others[:, index + 1 :]], dim=1)
-    return rows[:, :, count:]
-
-
-_SIZES = (len(STEPS), 3 * 4, _UNITS * 4, 3 * _UNITS)
+_SIZES = (len(STEPS), 3 * 4, UNITS * 4, 3 * UNITS)
 
 
 def paint(

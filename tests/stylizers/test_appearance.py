@@ -20,14 +20,8 @@ from styleaug.stylizers.appearance_code import (
     mean_and_covariance,
     sample_pixels,
 )
-from styleaug.stylizers.appearance_network import (
-    AppearanceNetwork,
-    ClassFit,
-    Transport,
-    map_colors,
-    paint,
-    solve_positive,
-)
+from styleaug.stylizers.appearance_fit import ClassFit, Transport, solve_positive
+from styleaug.stylizers.appearance_network import AppearanceNetwork, map_colors, paint
 from styleaug.stylizers.detail import REACH, amplify_detail
 from styleaug.training.composition import shuffle_blocks
 

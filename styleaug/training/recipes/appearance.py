@@ -18,7 +18,8 @@ from styleaug.features import FeatureExtractor
 from styleaug.functional import affine_color
 from styleaug.stylizers.appearance import PACKAGED
 from styleaug.stylizers.appearance_code import APPEARANCE, class_colors, sample_pixels
-from styleaug.stylizers.appearance_network import AppearanceNetwork, transport
+from styleaug.stylizers.appearance_fit import transport
+from styleaug.stylizers.appearance_network import AppearanceNetwork
 from styleaug.training.composition import is_grey, paste_empty, shuffle_blocks, vary_thickness
 from styleaug.training.config import TrainConfig
 from styleaug.training.losses import (
@@ -189,15 +190,15 @@ class AppearanceRecipe(Recipe):
     ) -> Tensor:
         """Return the loss of the share of statistics: more where they alone would do better."""
         with torch.no_grad():
-            alone = affine_color(content - 0.5, *transport(own, code).split((3, 1), dim=2)) + 0.5
+            matched = transport(own, code)
+            alone = affine_color(content - 0.5, *matched.split((3, 1), dim=2)) + 0.5
             apart = [(each - truth).square().flatten(1).mean(dim=1) for each in (alone, output)]
             # as good is good enough; and where there is no answer, statistics are all there is
             wanted = (apart[0] < 1.2 * apart[1]).float()
             wanted[known:] = 1.0
             maps = self.network.predicted(own, code)[1]
-        return F.binary_cross_entropy_with_logits(
-            self.network.transport.score(maps, own, code), wanted
-        )
+        score = self.network.transport.score(maps, matched, own, code)
+        return F.binary_cross_entropy_with_logits(score, wanted)
 
     def _foreign(self, output: Tensor, content: Tensor, style: Tensor) -> dict[str, Tensor]:
         """Return the losses of pairs without an answer."""
