@@ -147,18 +147,20 @@ def _quality(results: Record) -> str:
     return text + _table(("", *keys), rows)
 
 
+TRUTH = {
+    "psnr": "PSNR, dB",
+    "over nothing": "over nothing, dB",
+    "worst over nothing": "worst, dB",
+    "worse": "worse than nothing",
+    "ssim": "SSIM",
+    "ciede2000": "CIEDE2000",
+    "clouds": "clouds",
+    "edges, worst 1 %": "edges, worst 1 %",
+    "tint": "tint of glass",
+}
+
+
 def _truth(results: Record) -> str:
-    keys = {
-        "psnr": "PSNR, dB",
-        "over nothing": "over nothing, dB",
-        "worst over nothing": "worst, dB",
-        "worse": "worse than nothing",
-        "ssim": "SSIM",
-        "ciede2000": "CIEDE2000",
-        "clouds": "clouds",
-        "edges, worst 1 %": "edges, worst 1 %",
-        "tint": "tint of glass",
-    }
     text = (
         "One picture in two appearances, or two registered scans of one tissue: what a content "
         "should look like in a style is known. Appearances are of families, or of ranges, that "
@@ -168,13 +170,36 @@ def _truth(results: Record) -> str:
         "where the content is empty glass, of 255.\n"
     )
     for group, table in results["groups"].items():
-        if ", style of" in group and not group.startswith("registered"):
-            continue
-        used = {k: head for k, head in keys.items() if any(k in found for found in table.values())}
-        rows = [(f"`{n}`", *(found.get(k, "") for k in used)) for n, found in table.items()]
-        count = next(iter(table.values()))["cases"]
-        title = f"**{group[0].upper()}{group[1:]}**, {count} cases"
-        text += f"\n{title}\n\n" + _table(("", *used.values()), rows)
+        if ", style of" not in group or group.startswith("registered"):
+            text += _answers(group, table, TRUTH)
+    return text
+
+
+def _answers(group: str, table: Record, keys: Mapping[str, str]) -> str:
+    """Return the table of a group of cases, with the columns that were measured."""
+    used = {k: head for k, head in keys.items() if any(k in found for found in table.values())}
+    rows = [(f"`{n}`", *(found.get(k, "") for k in used)) for n, found in table.items()]
+    count = next(iter(table.values()))["cases"]
+    title = f"**{group[0].upper()}{group[1:]}**, {count} cases"
+    return f"\n{title}\n\n" + _table(("", *used.values()), rows)
+
+
+def _mr(results: Record) -> str:
+    keys = ("psnr", "over nothing", "worst over nothing", "worse", "ssim", "edges, worst 1 %")
+    sources = ", ".join(f"{name} ({count})" for name, count in results["slices"].items())
+    plain = results["psnr of nothing"]
+    text = (
+        f"As above, for slices of the MR that nibabel and pydicom carry, which are few and small: "
+        f"{sources}; of a file with one slice, two crops. Two scanners differ in gain, gamma, tone "
+        "curve and sharpness, by up to twice the usual ranges, and in the second half in a bias "
+        "field, too, which is no map of grey values. All is scaled by percentiles of its volume "
+        '(`window="percentile"`), which alone brings two scans from '
+        f"{plain['in units of the scanner']} to {plain['scaled by percentiles']} dB of each other. "
+        "The style is another slice of the file (`same`), or one of another file (`another`): of "
+        "another sequence, or of another part of the body.\n"
+    )
+    for group, table in results["groups"].items():
+        text += _answers(f"MR{group[2:]}", table, {key: TRUTH[key] for key in keys})
     return text
 
 
@@ -225,13 +250,14 @@ def _presets(results: Record) -> str:
     """Return what the record says of every row of the presets."""
     head = ("kind", "stylizer", "gain, dB", "worst, dB", "edges, worst 1 %", "cases", "measured on")
     rows: list[Sequence[object]] = []
+    groups = results["groups"] | _groups("mr")
     for kind, row in PRESETS.items():
-        names = preset_groups(row, results["groups"])
+        names = preset_groups(row, groups)
         if not names:
             rows.append((f"`{kind}`", f"`{row.stylizer}`", "", "", "", 0, "not measured"))
             continue
         for by in dict.fromkeys((row.stylizer, *row.avoid)):
-            found = [results["groups"][name][by] for name in names]
+            found = [groups[name][by] for name in names]
             gain = sum(figures["over nothing"] for figures in found) / len(found)
             worst = min(figures["worst over nothing"] for figures in found)
             edges = min(figures["edges, worst 1 %"] for figures in found)
@@ -241,11 +267,17 @@ def _presets(results: Record) -> str:
             rows.append((f"`{kind}`", shown, *figures, ", ".join(row.measured)))
     text = (
         "\n### Presets\n\nWhat `styleaug.presets` recommends and what it does not advise, on the "
-        "cases above that stand for the kind, with styles of the same image and of another: PSNR "
-        "over leaving the content as it is, at full strength. The cases are few; they tell "
-        "10 dB from 1, not 6 from 5.\n\n"
+        "cases above (of MR, below) that stand for the kind, with styles of the same image and of "
+        "another: PSNR over leaving the content as it is, at full strength. The cases are "
+        "few; they tell 10 dB from 1, not 6 from 5.\n\n"
     )
     return text + _table(head, rows)
+
+
+def _groups(name: str) -> Record:
+    files = newest(name)
+    groups: Record = json.loads(files[-1].read_text())["results"]["groups"] if files else {}
+    return groups
 
 
 def preset_groups(row: Preset, groups: Record) -> list[str]:
@@ -457,6 +489,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Record], str]]] = {
     "shift-cells": ("White cells: segmentation across laboratories", _shift),
     "audit": ("Does an audit foretell the drop?", _audit),
     "truth": ("Against a known answer", lambda found: _truth(found) + _presets(found)),
+    "mr": ("MR against a known answer", _mr),
     "regions": ("Half-empty tiles, statistics within the tissue", _regions),
     "codes": ("Codes of appearances", _codes),
     "compare": ("All stylizers", _compare),
