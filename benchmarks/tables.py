@@ -411,13 +411,22 @@ def _folders(results: Record) -> str:
     rows = []
     for name in names:
         seconds = (f"{results[name]['ms'][part]['median'] / 1e3:.1f}" for part in parts)
-        rows.append((f"`{name}`", *seconds, results[name]["over the slower"]))
+        over = (results[name][key] for key in ("over the slower", "over the cores"))
+        rows.append((f"`{name}`", *seconds, *over))
     text = (
         f"{results['tiles']} PNG tiles of 256 pixels, {results['workers']} workers: seconds to "
         "read and write them, to paint them in memory, and for `styleaug stylize`, which does "
-        "both.\n\n"
+        "both; last, how much longer that is than the slower of both, and than the cores need for "
+        "the work of both.\n\n"
     )
-    head = ("", "files alone", "painting alone", "`styleaug stylize`", "over the slower of both")
+    head = (
+        "",
+        "files alone",
+        "painting alone",
+        "`styleaug stylize`",
+        "over the slower",
+        "over the cores",
+    )
     return text + _table(head, rows)
 
 
