@@ -126,7 +126,7 @@ def _run_home(
             if key(run) in done:
                 continue
             start = time.perf_counter()
-            net = train(training, make(), options.steps, seed, options.device, build, torch.float32)
+            net = train(training, make(), options.steps, seed, options.device, build)
             run["seconds training"] = round(time.perf_counter() - start, 1)
             run |= known_at_home(net, audited, options.device)
             run["seconds"] = round(time.perf_counter() - start, 1)

@@ -75,13 +75,12 @@ def train(
     seed: int,
     device: str = "cpu",
     build: Callable[[int, bool], nn.Module] | None = None,
-    dtype: torch.dtype = torch.bfloat16,
+    dtype: torch.dtype = torch.float32,
 ) -> nn.Module:
     """Train a network from scratch; every arm gets the same steps and the same batches.
 
     ``build`` makes it from the number of classes and whether statistics are mixed; by default it is
-    `classifier` or `segmenter`. ``dtype`` is what its forward pass computes in: CPUs without
-    bfloat16 are many times as fast in float32.
+    `classifier` or `segmenter`. ``dtype`` is what its forward pass computes in.
 
     Classes are drawn evenly; images are flipped and turned by right angles. The augmentation works
     where the images are, the network on the device.

@@ -37,8 +37,8 @@ class Recipe(nn.Module):
             there is no discriminator.
 
     Raises:
-        ValueError: If ``config.weights`` or ``config.options`` names something unknown, or an
-            option does not fit.
+        ValueError: If ``config.weights`` or ``config.options`` names something unknown, an option
+            does not fit, or every loss has weight 0.
     """
 
     default_weights: ClassVar[Mapping[str, float]] = {}
@@ -52,6 +52,10 @@ class Recipe(nn.Module):
         self.options = self.read_options(config)
         self.config = config
         self.loss_weights = {**self.default_weights, **config.weights}
+        if self.loss_weights and not any(self.loss_weights.values()):
+            raise ValueError(
+                f"weights must give at least one loss a weight over 0, got {config.weights}."
+            )
 
     @classmethod
     def read_options(cls, config: TrainConfig) -> Any:
