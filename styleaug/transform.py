@@ -47,7 +47,7 @@ class StyleTransfer(DrawnTransform[StyleParams]):
 
     Works on batches and single images of any layout: tensors ``(B, C, H, W)`` and ``(C, H, W)``,
     arrays ``(H, W[, C])`` and ``(N, H, W, C)``, PIL images; 1, 3 or 4 channels; uint8, uint16 or
-    floating point in [0, 1]; sides of 32 pixels or more, any for colour stylizers. Layout, data
+    floating point in [0, 1]; sides of 32 pixels or more, 9 for "appearance", any for colour stylizers. Layout, data
     type and device stay as they were, and images that are not stylized keep every bit. Results
     never share memory with the input and carry no gradient. Use it before ``Normalize``.
 
@@ -56,7 +56,7 @@ class StyleTransfer(DrawnTransform[StyleParams]):
 
     Args:
         stylizer: A name of `list_stylizers`, or a `Stylizer`; None takes the one that encoded the
-            bank in ``styles``, or "micro".
+            bank in ``styles``, or "appearance".
         styles: Where the styles come from: "batch" (other images of the batch), a `StyleBank` or
             the path of a saved one, a folder, a list of files, images, or another source.
         alpha: Stylization strength: 0 keeps the content, 1 is full style. A pair is a range that

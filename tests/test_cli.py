@@ -123,7 +123,7 @@ def test_ranks_share_the_files_and_agree(folder, style, tmp_path, monkeypatch):
 def test_broken_files_are_named_and_the_rest_is_done(folder, style, tmp_path, capsys):
     (folder / "broken.png").write_bytes((folder / "rgb.png").read_bytes()[:300])
     (folder / "text.jpg").write_text("no image")
-    Image.fromarray(_array((20, 50, 3))).save(folder / "small.png")
+    Image.fromarray(_array((8, 50, 3))).save(folder / "small.png")
     out = tmp_path / "out"
     assert main(["stylize", str(folder), "--style", str(style), "-o", str(out)]) == 1
     printed = capsys.readouterr().err

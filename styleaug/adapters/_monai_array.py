@@ -58,7 +58,7 @@ class StyleTransfer(InvertibleTransform):
     and ``TestTimeAugmentation`` work.
 
     Args:
-        stylizer: A name of `list_stylizers`; None takes that of the bank, or "micro".
+        stylizer: A name of `list_stylizers`; None takes that of the bank, or "appearance".
         styles: A folder, a list of files, the path of a saved bank, a bank, or images.
         style: Number of the style in the bank.
         alpha: Stylization strength in [0, 1]: 0 keeps the content, 1 is full style.

@@ -65,7 +65,7 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
     and the seed of ``Compose``.
 
     Args:
-        stylizer: A name of `list_stylizers`; None takes that of the bank, or "micro".
+        stylizer: A name of `list_stylizers`; None takes that of the bank, or "appearance".
         styles: A folder, a list of files, the path of a saved bank, a bank, or arrays. Arrays
             are encoded once and not kept; up to 1 MB of encoded styles is serialised with the
             pipeline.

@@ -45,7 +45,7 @@ class StyleTransfer(v2.Transform):  # type: ignore[misc]
 
     Args:
         stylizer: A name of `list_stylizers`, or a `Stylizer`; None takes that of the bank, or
-            "micro".
+            "appearance".
         styles: As in `styleaug.StyleTransfer`. "batch" is for batches: single samples, as in a
             ``Dataset``, need a bank, a folder or images.
         alpha: Stylization strength, one number or a range: 0 keeps the content, 1 is full style.

@@ -21,7 +21,7 @@ from styleaug.stylizers import create_stylizer
 from styleaug.stylizers.base import Stylizer
 from styleaug.tta import StyleTTA
 
-TRIALS = ("colorist", "micro")
+TRIALS = ("colorist", "appearance")
 VIEWS = 4
 _STYLES = 16
 _MERGES = {None: "mean_logit", "softmax": "mean_prob", "sigmoid": "mean_prob"}

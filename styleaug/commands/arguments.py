@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 # Those of the library, which cannot be asked without importing PyTorch; a test compares them.
-STYLIZER = "micro"
+STYLIZER = "appearance"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 TRAINING_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 ACCELERATORS = ("auto", "cpu", "cuda", "mps")
@@ -65,7 +65,7 @@ AUDIT_EXAMPLES = """examples:
 
 EVALUATE_EXAMPLES = """examples:
   styleaug evaluate --content scans/ --style lab_a/ -o report
-  styleaug evaluate --content scans/ --style lab_a/ --stylizer micro stylizing-vit-tiny -o report
+  styleaug evaluate --content scans/ --style lab_a/ --stylizer appearance micro -o report
   styleaug evaluate --content scans/ --style lab_a/ --stylized stylized/ -o report
   styleaug evaluate --content scans/ --style lab_a/ --metrics ssim edges style \\
       --features vgg19=vgg19.safetensors -o report
@@ -323,7 +323,8 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--content", nargs="+", required=True, metavar="PATH", help="files, folders, patterns")
     add("--style", nargs="+", required=True, metavar="PATH", help="files, folders, patterns")
-    add("--stylizer", nargs="+", default=["micro"], metavar="NAME", help="besides colour (micro)")
+    said = f"besides colour ({STYLIZER})"
+    add("--stylizer", nargs="+", default=[STYLIZER], metavar="NAME", help=said)
     add("--weights", metavar="W", help="weights, if one stylizer is named")
     add("--stylized", metavar="DIR", help="images stylized elsewhere, named like the contents")
     add("--metrics", nargs="+", metavar="NAME", help="ssim psnr edges color restored drift ...")

@@ -16,7 +16,7 @@ from styleaug.weights import EXTRA, Weights, at_hand
 _OWN_OPTIONS = ("weights", "mean", "std", "precision", "max_batch")
 _INPUT = (
     "Images go in before any Normalize: grey, RGB or RGBA, 8 or 16 bits or floats in [0, 1], sides "
-    "of 32 pixels or more, any for those of colour alone (the first five)."
+    "of 32 pixels or more, 9 for appearance, any for those of colour alone (the first five)."
 )
 
 SHIPPED, INSTALLED, TO_INSTALL = "shipped", "installed", "to install"

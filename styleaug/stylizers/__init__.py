@@ -72,7 +72,7 @@ class StylizerEntry:
         return found
 
 
-DEFAULT_STYLIZER = "micro"
+DEFAULT_STYLIZER = "appearance"
 """The stylizer of ``StyleTransfer()`` and of the command line."""
 
 _NO_WEIGHTS = "Apache-2.0 (no weights)"
