@@ -49,6 +49,7 @@ def other_arms(training: Tensor, seed: int) -> dict[str, Callable[[], Arm]]:
         "TrivialAugment": lambda: Arm(_each(_trivial_augment)),
         "HED jitter": lambda: Arm(hed_jitter),
         "changes of appearance": lambda: Arm(_changed(seed)),
+        "changes of appearance, strong jitter": lambda: Arm(_both(_changed(seed), _strong_jitter)),
         "MixStyle": lambda: Arm(mixstyle=True),
         "albumentations FDA": lambda: Arm(_albumentations("FDA", training, seed)),
         "albumentations HistogramMatching": lambda: Arm(
@@ -146,6 +147,10 @@ def _each(transform: Augment) -> Augment:
 def _changed(seed: int) -> Augment:
     """Return changes of stain, light, optics, sensor and file; each for half of the images."""
     return Appearance("stained", strength=1.0, p=0.5, seed=seed)
+
+
+def _both(first: Augment, second: Augment) -> Augment:
+    return lambda images: second(first(images))
 
 
 _strong_jitter = _each(v2.ColorJitter(0.5, 0.5, 0.5, 0.1))

@@ -47,9 +47,10 @@ class StyleTransfer(DrawnTransform[StyleParams]):
 
     Works on batches and single images of any layout: tensors ``(B, C, H, W)`` and ``(C, H, W)``,
     arrays ``(H, W[, C])`` and ``(N, H, W, C)``, PIL images; 1, 3 or 4 channels; uint8, uint16 or
-    floating point in [0, 1]; sides of 32 pixels or more, 9 for "appearance", any for colour stylizers. Layout, data
-    type and device stay as they were, and images that are not stylized keep every bit. Results
-    never share memory with the input and carry no gradient. Use it before ``Normalize``.
+    floating point in [0, 1]; sides of 32 pixels or more, 9 for "appearance", any for colour
+    stylizers. Layout, data type and device stay as they were, and images that are not stylized
+    keep every bit. Results never share memory with the input and carry no gradient. Use it before
+    ``Normalize``.
 
     The stylizer is frozen, runs without gradients and is no submodule: nothing of it shows up in
     the ``parameters()`` or ``state_dict()`` of a model that holds the transform.
