@@ -494,8 +494,10 @@ def _cells(results: Record) -> str:
 
 SECTIONS: dict[str, tuple[str, Callable[[Record], str]]] = {
     "shift-classes": ("White cells: four classes, three laboratories", _shift),
+    "shift-changes": ("White cells: changes of appearance, and alignment by the default", _shift),
     "shift-nuclei": ("Nuclei: segmentation across stains", _shift),
     "shift-cells": ("White cells: segmentation across laboratories", _shift),
+    "shift-cells-changes": ("White cells: segmentation, changes of appearance", _shift),
     "audit": ("Does an audit foretell the drop?", _audit),
     "truth": ("Against a known answer", lambda found: _truth(found) + _presets(found)),
     "mr": ("MR against a known answer", _mr),
