@@ -75,12 +75,12 @@ def train(
     seed: int,
     device: str = "cpu",
     build: Callable[[int, bool], nn.Module] | None = None,
-    dtype: torch.dtype = torch.float32,
+    rate: float = 2e-3,
 ) -> nn.Module:
-    """Train a network from scratch; every arm gets the same steps and the same batches.
+    """Train a network; every arm gets the same steps and the same batches.
 
     ``build`` makes it from the number of classes and whether statistics are mixed; by default it is
-    `classifier` or `segmenter`. ``dtype`` is what its forward pass computes in.
+    `classifier` or `segmenter`. ``rate`` is the highest learning rate.
 
     Classes are drawn evenly; images are flipped and turned by right angles. The augmentation works
     where the images are, the network on the device.
@@ -90,8 +90,8 @@ def train(
     build = build or (segmenter if dense else classifier)
     net = build(len(samples.classes), arm.mixstyle)
     net = net.to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(net.parameters(), 2e-3, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, steps, pct_start=0.1)
+    optimizer = torch.optim.AdamW(net.parameters(), rate, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, steps, pct_start=0.1)
     draws = torch.Generator().manual_seed(seed)
     weights, batch = _even(samples), BATCHES["masks" if dense else "classes"]
     net.train()
@@ -101,9 +101,8 @@ def train(
         if arm.augment is not None:
             images = arm.augment(images)
         images, targets = (x.to(device) for x in _turned(images, targets, draws))
-        with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
-            scores = net(images.contiguous(memory_format=torch.channels_last))
-        loss = _loss(scores.float(), targets)
+        scores = net(images.contiguous(memory_format=torch.channels_last))
+        loss = _loss(scores, targets)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)

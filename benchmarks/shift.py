@@ -1,10 +1,12 @@
 """Does style augmentation help on laboratories, stains and scanners that training never saw?
 
 ``python -m benchmarks.shift classes --index INDEX.csv`` leaves one domain out, trains on the others
-and tests on it; ``masks`` trains on one domain and tests on each of the others. Every arm is
-trained from scratch with the same steps, batches and seeds, and every network is tested as it is
-and under `StyleTTA`. Runs are kept in a file beside the record and are not repeated; ``--arms`` and
-``--seeds`` choose some, and ``--part 0/2`` runs every second one, for several processes at once.
+and tests on it; ``masks`` trains on one domain and tests on each of the others. Every arm has
+the same steps, batches and seeds, and every network is tested as it is and under `StyleTTA`.
+``--backbone efficientnet-lite0 --size 128 --rate 5e-4`` fine-tunes a network with ImageNet weights
+(classes alone); without, small ones are trained from scratch. Runs are kept in a file beside the
+record and are not repeated; ``--arms`` and ``--seeds`` choose some, and ``--part 0/2`` runs every
+second one, for several processes at once.
 
 The table gives the mean over domains and seeds, the gain over no augmentation, its standard error
 and the p-value of a paired t-test.
@@ -26,6 +28,7 @@ from rich.table import Table
 from scipy.stats import ttest_rel
 
 from benchmarks.arms import bank_of, other_arms, style_arms
+from benchmarks.backbones import BACKBONES
 from benchmarks.domains import Samples, read_classes, read_masks, read_square
 from benchmarks.learners import Model, judge, train
 from benchmarks.record import add_device, write_record
@@ -92,7 +95,8 @@ def _run_fold(
         if key in done:
             continue
         start = time.perf_counter()
-        net = train(fold.training, arms[name](), options.steps, seed, options.device)
+        settings = options.steps, seed, options.device, BACKBONES[options.backbone], options.rate
+        net = train(fold.training, arms[name](), *settings)
         trained = time.perf_counter() - start
         scores = _judged(net, fold, options, banks, seed)
         row = {"fold": fold.name, "seed": seed, "arm": name, "seconds": round(trained, 1)}
@@ -227,6 +231,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--arms", nargs="+")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--steps", type=int, default=450)
+    parser.add_argument("--backbone", choices=list(BACKBONES), default="small")
+    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--part", default="0/1")
     parser.add_argument("-o", "--out", default="shift.jsonl")

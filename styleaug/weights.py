@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -73,6 +73,7 @@ class Weights:
         mean: Channel means that the images were normalised with, or None if not published.
         std: Channel standard deviations likewise.
         package: The package that holds a file that is installed: this one's `DATA`, or `EXTRA`.
+        config: Settings of the network of an installed file: what ``config.json`` holds otherwise.
 
     Example:
         >>> Weights("demo", "model.safetensors", "CC0", "nothing", repository="me/demo").url
@@ -91,6 +92,7 @@ class Weights:
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     package: str = DATA
+    config: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if self.repository is not None and self.url is None:
@@ -107,7 +109,7 @@ class LocatedWeights:
     Attributes:
         path: The file.
         record: Its provenance; None for a file of your own.
-        config: The ``config.json`` beside it; empty if there is none.
+        config: That of the record, or the ``config.json`` beside the file; empty if there is none.
     """
 
     path: Path
@@ -252,9 +254,9 @@ def fetch_address(address: str) -> Path:
 
 
 def fetch_config(weights: Weights) -> dict[str, Any]:
-    """Return the ``config.json`` beside a file on the Hub; empty if there is none."""
+    """Return the settings of an installed file, or the ``config.json`` beside one on the Hub."""
     if weights.repository is None:
-        return {}
+        return dict(weights.config)
     try:
         return _config_in(_hub_file(weights, "config.json").parent)
     except FileNotFoundError:

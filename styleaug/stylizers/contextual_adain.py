@@ -21,15 +21,16 @@ class ContextualAdaIN(Stylizer):
     itself. A style code holds two numbers per feature channel.
 
     Args:
-        weights: A file written by ``styleaug train contextual-adain``, or the decoder of AdaIN
-            (``decoder.pth``), a path or an ``https://`` address.
+        weights: "medical", for images of all kinds; a file written by ``styleaug train
+            contextual-adain``; or the decoder of AdaIN (``decoder.pth``), a path or an ``https://``
+            address.
         encoder: With a bare decoder: the encoder it belongs to (``vgg_normalised.pth``), likewise.
         precision: "auto", "fp32", "bf16" or "fp16".
         max_batch: Most images at once.
 
     Raises:
-        FileNotFoundError: If a file does not exist.
-        ValueError: If no weights are given, or they do not fit.
+        FileNotFoundError: If a file does not exist, or ``styleaug-weights`` is not installed.
+        ValueError: If the weights do not fit.
 
     Source:
         Xu, Li & Shin, "Medical image processing with contextual style transfer", HCIS 10, 2020,
@@ -43,18 +44,13 @@ class ContextualAdaIN(Stylizer):
     def __init__(
         self,
         *,
-        weights: str | Path | None = None,
+        weights: str | Path = "medical",
         encoder: str | Path | None = None,
         precision: Precision = "auto",
         max_batch: int | None = None,
     ) -> None:
         super().__init__(precision=precision, max_batch=max_batch)
-        if weights is None:
-            raise ValueError(
-                "weights must be a file written by 'styleaug train contextual-adain' or the "
-                f"decoder of AdaIN, got {weights}: none are published with this package."
-            )
-        located = locate_weights(weights, ())
+        located = locate_weights(weights, PACKAGED)
         state = read_state_dict(located.path)
         if not any(key.startswith("decoder.") for key in state):
             state = _joined(state, encoder)

@@ -22,8 +22,9 @@ class RAST(Stylizer):
     a bank like its images. ``alpha`` blends the images.
 
     Args:
-        weights: A file written by ``styleaug train rast``, or the published decoder
-            (``decoder_iter_160000.pth``; also those of SANet), a path or an ``https://`` address.
+        weights: "medical", for images of all kinds; a file written by ``styleaug train rast``; or
+            the published decoder (``decoder_iter_160000.pth``; also those of SANet), a path or an
+            ``https://`` address.
         transform: With a bare decoder: the transform it belongs to
             (``transformer_iter_160000.pth``).
         encoder: With a bare decoder: ``vgg_normalised.pth``.
@@ -33,8 +34,8 @@ class RAST(Stylizer):
         max_batch: Largest number of images processed at once.
 
     Raises:
-        FileNotFoundError: If a file does not exist.
-        ValueError: If no weights are given, or they do not fit.
+        FileNotFoundError: If a file does not exist, or ``styleaug-weights`` is not installed.
+        ValueError: If the weights do not fit.
 
     Source:
         Ma, Zhao, Li & Basu, "RAST", WACV 2023, pp. 331-340; Karatyshchev & Kitov, "Enhancing
@@ -47,7 +48,7 @@ class RAST(Stylizer):
     def __init__(
         self,
         *,
-        weights: str | Path | None = None,
+        weights: str | Path = "medical",
         transform: str | Path | None = None,
         encoder: str | Path | None = None,
         style_size: int = 256,
@@ -55,15 +56,10 @@ class RAST(Stylizer):
         max_batch: int | None = None,
     ) -> None:
         super().__init__(precision=precision, max_batch=max_batch)
-        if weights is None:
-            raise ValueError(
-                "weights must be a file written by 'styleaug train rast' or the published decoder, "
-                f"got {weights}: none ship with this package."
-            )
         if style_size < 32:
             raise ValueError(f"style_size must be at least 32, got {style_size}.")
         self.style_size = style_size
-        located = locate_weights(weights, ())
+        located = locate_weights(weights, PACKAGED)
         state = read_state_dict(located.path)
         if not any(key.startswith("decoder.") for key in state):
             state = _joined(state, transform, encoder)

@@ -99,7 +99,8 @@ class RASTRecipe(Recipe):
 
     The weights are those of the published model, whose multi-restoration replaces the losses of
     content and style. A weight of 0 switches a loss off. Without all losses of multi-restoration
-    (the training of SANet) nothing is restored, and a step costs about half. The following losses
+    (the training of SANet) nothing is restored, and a step costs about half; with ``identity``
+    alone, which teaches the decoder to repeat an image first, a tenth. The following losses
     are off unless they are given a weight:
 
     * ``content`` and ``style`` of the "combined" strategy,
@@ -199,9 +200,12 @@ class RASTRecipe(Recipe):
             with torch.no_grad():
                 fakes = transfer(self.network, *encoded), transfer(self.network, *encoded[::-1])
             return {"discriminator": self._judge(fakes, (style, content))}
-        cycle = (run_cycle if self._restores else stylize_both)(self.network, *encoded)
-        images = {"content": content, "style": style, **cycle}
-        losses = self._restoration(images) | self._identity(encoded, images)
+        images = {"content": content, "style": style}
+        losses = self._identity(encoded, images)
+        if not any(self._uses(name) for name in self.loss_weights if name not in _OF_IDENTITY):
+            return self._used(losses)
+        images |= (run_cycle if self._restores else stylize_both)(self.network, *encoded)
+        losses |= self._restoration(images)
         if self._pair:
             losses["adversarial"] = self._fool(images)
         if partners is not None:
@@ -232,17 +236,20 @@ class RASTRecipe(Recipe):
 
     def _identity(self, encoded: tuple[list[Tensor], list[Tensor]], images: ByName) -> ByName:
         """Return the change of a content in its own style, in pixels and in maps."""
+        if not any(self._uses(name) for name in _OF_IDENTITY):
+            return {}
         same = [transfer(self.network, features, features) for features in encoded]
-        maps = self._perception.split(
-            {"a": same[0], "b": same[1], "content": images["content"], "style": images["style"]}
-        )
-        chosen = {name: [found[x] for x in self._style] for name, found in maps.items()}
-        return {
+        losses = {
             "identity": F.mse_loss(same[0].float(), images["content"])
-            + F.mse_loss(same[1].float(), images["style"]),
-            "identity_features": content_loss(chosen["a"], chosen["content"])
-            + content_loss(chosen["b"], chosen["style"]),
+            + F.mse_loss(same[1].float(), images["style"])
         }
+        if self._uses("identity_features"):
+            maps = self._perception.split({"a": same[0], "b": same[1], **images})
+            chosen = {name: [found[x] for x in self._style] for name, found in maps.items()}
+            losses["identity_features"] = content_loss(
+                chosen["a"], chosen["content"]
+            ) + content_loss(chosen["b"], chosen["style"])
+        return losses
 
     def _judge(self, fakes: tuple[Tensor, Tensor], reals: tuple[Tensor, Tensor]) -> Tensor:
         """Return the loss of the discriminators: one for styles, one for contents."""
@@ -324,6 +331,10 @@ class RASTRecipe(Recipe):
 
     def _used(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: loss for name, loss in losses.items() if self._uses(name)}
+
+
+_OF_IDENTITY = ("identity", "identity_features", "discriminator")
+"""Losses that need no image in the style of another one."""
 
 
 def _check_size(size: int, scales: int) -> None:
