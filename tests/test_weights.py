@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -18,6 +19,7 @@ import styleaug
 from styleaug import StyleBank, StyleTransfer, create_stylizer
 from styleaug.stylex import StyleX
 from styleaug.stylex.encoder import PACKAGED as STYLEX
+from styleaug.stylizers.adain_network import AdaINConfig
 from styleaug.stylizers.micro import PACKAGED, Micro
 from styleaug.weights import (
     EXTRA,
@@ -264,6 +266,17 @@ def test_an_older_distribution_of_weights_is_called_so(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=f"must have sha256 {STYLEX[0].sha256}"):
         fetch(STYLEX[0])
     monkeypatch.delitem(sys.modules, EXTRA)
+
+
+def test_the_record_of_an_installed_file_holds_the_settings_of_its_network():
+    record = replace(PACKAGED[0], config={"layer": "relu3_1"})
+    located = locate_weights(record.name, [record])
+    assert located.config == {"layer": "relu3_1"}
+    assert located.read_config(AdaINConfig).layer == "relu3_1"
+    wrong = replace(record, config={"layr": "relu3_1"})
+    with pytest.raises(ValueError, match="layr"):
+        locate_weights(record.name, [wrong]).read_config(AdaINConfig)
+    assert hash(record) == hash(wrong)
 
 
 def test_what_is_over_two_megabytes_is_not_in_the_core():

@@ -11,7 +11,10 @@ from torch import Tensor
 from styleaug.functional import adain_to, feature_moments
 from styleaug.stylizers.adain_network import AdaINConfig, AdaINNetwork
 from styleaug.stylizers.base import Maps, Precision, Stylizer
-from styleaug.weights import load_network, locate_weights, read_state_dict
+from styleaug.weights import Weights, load_network, locate_weights, read_state_dict
+
+PACKAGED: tuple[Weights, ...] = ()
+"""The weights that ``styleaug-weights`` holds; their cards lie beside them."""
 
 
 class ContextualAdaIN(Stylizer):

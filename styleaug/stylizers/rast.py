@@ -10,7 +10,10 @@ from torch import Tensor
 
 from styleaug.stylizers.base import Maps, Precision, Stylizer
 from styleaug.stylizers.rast_network import RASTConfig, RASTNetwork, style_maps
-from styleaug.weights import load_network, locate_weights, read_state_dict
+from styleaug.weights import Weights, load_network, locate_weights, read_state_dict
+
+PACKAGED: tuple[Weights, ...] = ()
+"""The weights that ``styleaug-weights`` holds; their card lies beside them."""
 
 _LEVELS = ("fine", "coarse")
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from styleaug.training import TrainConfig
+from styleaug.training.losses import edge_loss, flatness_loss
 from styleaug.training.recipes.contextual_adain import ContextualAdaINRecipe
 from styleaug.training.recipes.networks import Perception
 
@@ -50,6 +51,24 @@ def test_losses_without_weight_are_not_computed(recipe, monkeypatch):
     monkeypatch.setattr(Perception, "__call__", lambda *_: pytest.fail("the loss network ran"))
     content, style = torch.rand(2, 2, 3, 32, 32)
     assert set(made(content, style, "generator")) == {"identity"}
+
+
+def test_edges_and_flatness_compare_the_output_with_the_content(recipe):
+    content, style = torch.rand(2, 2, 3, 32, 32)
+    network = (made := recipe(edges=1.0, flatness=1.0)).network
+    found = made(content, style, "generator")
+    assert set(found) == {"content", "style", "edges", "flatness"}
+    output = network(content, style)
+    torch.testing.assert_close(found["edges"], edge_loss(output, content))
+    torch.testing.assert_close(found["flatness"], flatness_loss(output, content))
+    (found["edges"] + found["flatness"]).backward()
+    assert all(p.grad.abs().sum() > 0 for p in network.decoder.parameters())
+
+
+def test_edges_alone_are_enough_to_transfer(recipe):
+    content, style = torch.rand(2, 2, 3, 32, 32)
+    found = recipe(content=0.0, style=0.0, edges=1.0)(content, style, "generator")
+    assert "edges" in found
 
 
 def test_a_run_without_any_loss_is_refused(recipe):

@@ -69,7 +69,7 @@ def test_the_published_terms_are_all_there(folder):
     found = recipe(content, style, "generator")
     switched_off = {
         *("content", "style", "contrastive_style", "contrastive_content"),
-        *("idempotency", "low_res_restoration", "lpips"),
+        *("idempotency", "low_res_restoration", "lpips", "edges", "flatness"),
     }
     assert set(found) == set(RASTRecipe.default_weights) - switched_off - {"discriminator"}
     assert set(recipe(content, style, "discriminator")) == {"discriminator"}
@@ -155,6 +155,8 @@ def test_without_restoration_the_rest_is_the_same_and_nothing_is_restored(folder
         ("style", {}),
         ("contrastive_style", {}),
         ("contrastive_content", {}),
+        ("edges", {}),
+        ("flatness", {}),
     ],
 )
 def test_every_addition_pulls_on_the_network(folder, stand_ins, name, options):
@@ -172,6 +174,18 @@ def test_every_addition_pulls_on_the_network(folder, stand_ins, name, options):
     if name.startswith("contrastive"):
         heads = dict(recipe.trained().named_parameters())
         assert any(key.startswith("heads") and p.grad is not None for key, p in heads.items())
+
+
+def test_with_identity_alone_nothing_is_painted_in_another_style(folder, monkeypatch):
+    none = dict.fromkeys(RASTRecipe.default_weights, 0.0)
+    expected = _recipe(folder)(*_pairs(), "generator")
+    monkeypatch.setattr(rast, "run_cycle", lambda *args: pytest.fail("an image was restored"))
+    monkeypatch.setattr(rast, "stylize_both", lambda *args: pytest.fail("an image was painted"))
+    found = _recipe(folder, none | {"identity": 1.0})(*_pairs(), "generator")
+    assert set(found) == {"identity"}
+    torch.testing.assert_close(found["identity"], expected["identity"])
+    both = {"identity": 1.0, "identity_features": 1.0}
+    assert set(_recipe(folder, none | both)(*_pairs(), "generator")) == set(both)
 
 
 def test_a_target_that_is_held_fixed_gets_no_gradient(folder):

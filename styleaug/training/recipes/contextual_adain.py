@@ -16,7 +16,13 @@ from styleaug.functional import adain_to, feature_moments
 from styleaug.stylex.encoder import StyleX
 from styleaug.stylizers.adain_network import AdaINConfig, AdaINNetwork
 from styleaug.training.config import TrainConfig
-from styleaug.training.losses import content_loss, contextual_loss, style_loss
+from styleaug.training.losses import (
+    content_loss,
+    contextual_loss,
+    edge_loss,
+    flatness_loss,
+    style_loss,
+)
 from styleaug.training.losses.contextual import Direction
 from styleaug.training.recipes.base import Phase, Recipe, scales_by_layer
 from styleaug.training.recipes.networks import Perception, load_encoder
@@ -63,10 +69,11 @@ class ContextualAdaINOptions(AdaINConfig):
 class ContextualAdaINRecipe(Recipe):
     """A decoder that keeps content by the contextual loss, or by AdaIN's mean squared error.
 
-    Options: those of `ContextualAdaINOptions`. Two losses have weight 0 unless they are given one:
-    ``stylex``, the distance of X-ray styles, and ``identity``, the squared error of pixels where
-    the decoder gets the content's own features. A loss of weight 0 is not computed, so that a
-    decoder can learn to repeat its input first, in a third of the time of a full step.
+    Options: those of `ContextualAdaINOptions`. Four losses have weight 0 unless they are given one:
+    ``stylex``, the distance of X-ray styles; ``identity``, the squared error of pixels where the
+    decoder gets the content's own features; ``edges`` and ``flatness``, which keep edges in their
+    place and flat ground flat (`edge_loss`, `flatness_loss`). A loss of weight 0 is not computed,
+    so that a decoder can learn to repeat its input first, in a third of the time of a full step.
 
     The source names no schedule; AdaIN's is Adam at 1e-4, ``lr / (1 + 5e-5 i)``, batch 8, crops
     of 256, 160000 iterations.
@@ -82,6 +89,8 @@ class ContextualAdaINRecipe(Recipe):
         "content": 1.0,
         "style": 10.0,
         "identity": 0.0,
+        "edges": 0.0,
+        "flatness": 0.0,
         "stylex": 0.0,
     }
     options_type = ContextualAdaINOptions
@@ -118,7 +127,7 @@ class ContextualAdaINRecipe(Recipe):
         if self.loss_weights["identity"] > 0.0:
             repeated = self.network.decoder(features).float()
             losses["identity"] = F.mse_loss(repeated, content.float())
-        if any(self.loss_weights[name] > 0.0 for name in ("content", "style", "stylex")):
+        if any(weight > 0.0 for name, weight in self.loss_weights.items() if name != "identity"):
             losses |= self._transfer(features, content, style)
         return losses
 
@@ -136,6 +145,10 @@ class ContextualAdaINRecipe(Recipe):
             "content": self._content(output, target, maps, before["content"]),
             "style": style_loss(painted, styles, unbiased=True),
         }
+        if self.loss_weights["edges"] > 0.0:
+            losses["edges"] = edge_loss(output.float(), content)
+        if self.loss_weights["flatness"] > 0.0:
+            losses["flatness"] = flatness_loss(output.float(), content)
         if self._stylex is not None:
             metric = self._stylex[0].to(content.device)
             losses["stylex"] = metric.distance(output.float().clamp(0.0, 1.0), style).mean()

@@ -19,6 +19,8 @@ from styleaug.training.discriminators import rast_discriminator
 from styleaug.training.losses import (
     anatomy_loss,
     content_loss,
+    edge_loss,
+    flatness_loss,
     info_nce_loss,
     lpips_loss,
     lsgan_loss,
@@ -108,7 +110,9 @@ class RASTRecipe(Recipe):
       batches of at least 4, whose first half is combined so that each image occurs twice),
     * ``idempotency``: stylizing again changes little,
     * ``low_res_restoration``: the same at lower resolutions,
-    * ``lpips``: the stylized image looks like its content.
+    * ``lpips``: the stylized image looks like its content,
+    * ``edges`` and ``flatness``, which are not of the sources: edges of both stylized images stay
+      in their place, and flat ground stays flat (`edge_loss`, `flatness_loss`).
 
     Options: those of `RASTOptions`.
 
@@ -139,6 +143,8 @@ class RASTRecipe(Recipe):
         "idempotency": 0.0,
         "low_res_restoration": 0.0,
         "lpips": 0.0,
+        "edges": 0.0,
+        "flatness": 0.0,
     }
     options_type = RASTOptions
     options: RASTOptions
@@ -280,6 +286,11 @@ class RASTRecipe(Recipe):
             losses["low_res_restoration"] = self._low_resolution(images)
         if self._lpips is not None:
             losses["lpips"] = self._perceptual(images)
+        for name, loss in (("edges", edge_loss), ("flatness", flatness_loss)):
+            if self._uses(name):
+                losses[name] = loss(images["forth"].float(), images["content"]) + loss(
+                    images["back"].float(), images["style"]
+                )
         return losses
 
     def _idempotency(self, forth: Tensor, style: list[Tensor]) -> Tensor:
