@@ -101,7 +101,8 @@ def _shift(results: Record) -> str:
     tuned = settings.get("backbone", "small") != "small"
     network = "EfficientNet-Lite0, fine-tuned from its ImageNet weights: " if tuned else ""
     text = (
-        f"{network}{settings['steps']} steps, {settings['size']} pixels, up to {settings['seeds']} seeds. "
+        f"{network}{settings['steps']} steps, {settings['size']} pixels, up to "
+        f"{settings['seeds']} seeds. "
         "`unseen` is the mean over unseen domains and seeds, `worst` that of the worst pair, `at "
         "home` that on held-out images of the training domains; gain over no augmentation with its "
         "95 % interval and a paired t-test, over pairs of domain and seed.\n\n"

@@ -34,6 +34,8 @@ class RASTConfig:
             EfficientNet, "features3" (with features5).
         feature_scale: Divisor of both maps, which should be of the order of 1; otherwise the first
             steps of training destroy the initial decoder.
+        coarse_scale: Further divisor of the coarser map, where its values are larger than those of
+            the finer one, to which it is added.
 
     Raises:
         ValueError: If there are no such maps.
@@ -46,9 +48,11 @@ class RASTConfig:
     backbone: str = "vgg19-normalised"
     layer: str = "relu4_1"
     feature_scale: float = 1.0
+    coarse_scale: float = 1.0
 
     def __post_init__(self) -> None:
         check_positive("feature_scale", self.feature_scale)
+        check_positive("coarse_scale", self.coarse_scale)
         check_fields(self)
         check_choice("backbone", self.backbone, _LEVELS)
         check_choice("layer", self.layer, _LEVELS[self.backbone])
@@ -74,6 +78,10 @@ class RASTConfig:
         return 256 if self.backbone == "efficientnet_b0" else self.channels[0]
 
 
+_SHARPNESS = 32.0
+"""Factor of the cosines of normalised features in the softmax, before anything is learned."""
+
+
 class SANet(nn.Module):
     """A style-attentional module: every position of the content attends to similar style positions.
 
@@ -83,17 +91,24 @@ class SANet(nn.Module):
     style features. So the normalised features serve as keys and values, and a bank stores them
     once.
 
+    It is initialised to add, at every position, the style's features where they are most alike,
+    so that an image in its own style is repeated from the beginning.
+
     Args:
         width: Channels.
 
     Source:
         Park & Lee, "Arbitrary Style Transfer with Style-Attentional Networks", CVPR 2019, Eq. 2-3;
-        no scaling by the root of the width.
+        no scaling by the root of the width. The initialisation is ours.
     """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.f, self.g, self.h, self.out_conv = (nn.Conv2d(width, width, 1) for _ in range(4))
+        for conv in (self.f, self.g, self.h, self.out_conv):
+            nn.init.dirac_(conv.weight)
+            nn.init.zeros_(conv.bias)
+        self.f.weight.data.mul_(_SHARPNESS / width)
 
     def forward(self, content: Tensor, style: Mapping[str, Tensor]) -> Tensor:
         """Return features ``(B, C, H, W)``.
@@ -111,7 +126,7 @@ class SANet(nn.Module):
 class Transform(nn.Module):
     """Both modules, and the convolution that merges them; parameters as published.
 
-    It is initialised to the mean of both maps, so that the content is kept from the beginning.
+    It is initialised to the mean of what both modules add and of the content's maps.
 
     Args:
         width: Channels of both maps.
@@ -122,7 +137,8 @@ class Transform(nn.Module):
         self.sanet4_1, self.sanet5_1 = SANet(width), SANet(width)
         self.merge_conv = nn.Conv2d(width, width, 3)
         nn.init.dirac_(self.merge_conv.weight)
-        self.merge_conv.weight.data.mul_(0.5)
+        self.merge_conv.weight.data.mul_(0.25)
+        nn.init.zeros_(self.merge_conv.bias)
 
     def forward(self, content: Sequence[Tensor], style: Sequence[Mapping[str, Tensor]]) -> Tensor:
         """Return features of the size of the finer map."""
@@ -164,9 +180,10 @@ class RASTNetwork(nn.Module):
         self.decoder = build_decoder(config.width, config.stride)
 
     def encode(self, image: Tensor) -> list[Tensor]:
-        """Return both maps of images ``(B, 3, H, W)`` in [0, 1], divided by their scale."""
-        pairs = zip(self.project, self.encoder(image), strict=True)
-        return [project(features / self.config.feature_scale) for project, features in pairs]
+        """Return both maps of images ``(B, 3, H, W)`` in [0, 1], divided by their scales."""
+        scales = self.config.feature_scale, self.config.feature_scale * self.config.coarse_scale
+        triples = zip(self.project, self.encoder(image), scales, strict=True)
+        return [project(features / scale) for project, features, scale in triples]
 
     def transfer(self, content: Sequence[Tensor], style: Sequence[Mapping[str, Tensor]]) -> Tensor:
         """Return images, not clamped, from maps of contents and `style_maps` of styles."""

@@ -92,8 +92,8 @@ class RASTOptions(RASTConfig):
     def network(self) -> RASTConfig:
         """The features that the network exchanges."""
         if self.simplified:
-            return RASTConfig("efficientnet_b0", "features3", self.feature_scale)
-        return RASTConfig(self.backbone, self.layer, self.feature_scale)
+            return RASTConfig("efficientnet_b0", "features3", self.feature_scale, self.coarse_scale)
+        return RASTConfig(self.backbone, self.layer, self.feature_scale, self.coarse_scale)
 
 
 class RASTRecipe(Recipe):
