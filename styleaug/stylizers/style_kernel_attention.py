@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 Gate: TypeAlias = Literal["ste", "relu", "dagl", "none"]
@@ -14,6 +15,9 @@ GATES = ("ste", "relu", "dagl", "none")
 
 _BLOCK = 1 << 22
 """Largest number of products of queries and keys of one image in memory, over all heads."""
+
+_KEPT = 1 << 25
+"""Largest number of products of a block that is kept for the backward pass."""
 
 
 def align(
@@ -83,8 +87,9 @@ def align(
 
 
 def _attend(*arguments: Any) -> Tensor:
-    """Attend with a block of queries; in training it is recomputed in the backward pass."""
-    if torch.is_grad_enabled():
+    """Attend with a block of queries; in training a large one is recomputed in the backward."""
+    queries, keys = arguments[:2]
+    if torch.is_grad_enabled() and queries[..., 0].numel() * keys.shape[2] > _KEPT:
         found: Tensor = checkpoint(_attend_block, *arguments, use_reentrant=False)
         return found
     return _attend_block(*arguments)
@@ -101,31 +106,62 @@ def _attend_block(
     renormalise: bool,
 ) -> Tensor:
     with torch.autocast(queries.device.type, enabled=False):
-        cosine = queries @ keys.transpose(2, 3)  # (B, heads, n, N)
-        weights = _gated(cosine, scale, offset, temperature, gate)
+        keys = keys.transpose(2, 3)
+        if gate == "dagl":
+            weights = _neighbours(queries @ keys, scale, offset, temperature)
+        else:
+            attention = torch.softmax(temperature * queries @ keys, dim=3)  # (B, heads, n, N)
+            weights = _gated(attention, scale + offset, gate)
         if renormalise:
             weights = weights / weights.sum(dim=3, keepdim=True)
         return weights @ values
 
 
-def _gated(cosine: Tensor, scale: Tensor, offset: Tensor, temperature: float, gate: Gate) -> Tensor:
-    """Return the weights of the keys."""
+def _neighbours(cosine: Tensor, scale: Tensor, offset: Tensor, temperature: float) -> Tensor:
+    """Return the weights of the keys whose cosines are over a threshold: "dagl"."""
     best = cosine >= cosine.amax(dim=3, keepdim=True)
-    if gate == "dagl":
-        kept = F.relu(cosine - scale * cosine.mean(dim=3, keepdim=True) + offset)
-        inside = (kept > 0) | best
-        return torch.softmax(temperature * cosine * kept, dim=3) * inside
-    attention = torch.softmax(temperature * cosine, dim=3)
+    kept = F.relu(cosine - scale * cosine.mean(dim=3, keepdim=True) + offset)
+    return torch.softmax(temperature * cosine * kept, dim=3) * ((kept > 0) | best)
+
+
+def _gated(attention: Tensor, threshold: Tensor, gate: Gate) -> Tensor:
+    """Return the weights of the keys, those under a threshold in units of 1 / N left out."""
     if gate == "none":
         return attention
-    count = cosine.shape[3]
-    above = count * attention - (scale + offset)
-    if gate == "relu":
-        gated = F.relu(above) / count
-        return torch.where(best, gated.clamp_min(1e-6), gated)
-    soft = torch.sigmoid(above)
-    hard = ((above > 0) | best).to(attention.dtype)
-    return attention * (hard + soft - soft.detach())
+    if gate == "ste":
+        weights: Tensor = _StraightThrough.apply(attention, threshold)  # type: ignore[no-untyped-call]
+        return weights
+    count = attention.shape[3]
+    gated = F.relu(count * attention - threshold) / count
+    return torch.where(_best(attention), gated.clamp_min(1e-6), gated)
+
+
+class _StraightThrough(torch.autograd.Function):
+    """Attention over a threshold, or the largest of a row; gradients as through a sigmoid.
+
+    That is ``A * (hard + soft - detach(soft))`` with ``soft = sigmoid(N A - t)``, written out,
+    since the matrix is what training spends its time on.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, attention: Tensor, threshold: Tensor) -> Tensor:
+        kept = (attention > threshold / attention.shape[3]) | _best(attention)
+        ctx.save_for_backward(attention, threshold, kept)
+        return attention * kept
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        attention, threshold, kept = ctx.saved_tensors
+        count = attention.shape[3]
+        soft = (count * attention).sub_(threshold).sigmoid_()
+        slope = torch.ops.aten.sigmoid_backward(attention * gradient, soft)
+        through = (gradient * kept).add_(slope, alpha=count)
+        return through, -slope.sum(dim=3, keepdim=True)
+
+
+def _best(attention: Tensor) -> Tensor:
+    return attention >= attention.amax(dim=3, keepdim=True)
 
 
 def _by_head(features: Tensor, heads: int) -> Tensor:

@@ -92,13 +92,14 @@ class StyleAlignment(nn.Module):
 
     Source:
         Xu, Long & Nie, CVPR 2023, Eq. 1-5. Queries and keys come from instance-normalised features.
+        It is initialised to bring the style's features to where they are most alike, which is ours.
     """
 
     def __init__(self, config: StyleKernelConfig) -> None:
         super().__init__()
         width = config.channels
         self.config = config
-        self.query, self.key, self.value = (_conv(width, width) for _ in range(3))
+        self.query, self.key, self.value = (_repeating(width) for _ in range(3))
         self.gating = nn.Sequential(
             _conv(width, width // 4),
             nn.ReLU(),
@@ -135,7 +136,8 @@ class StyleAlignment(nn.Module):
 class KernelPredictor(nn.Module):
     """Style kernel generation: two kernels and a bias for every position and channel.
 
-    The initial kernels change nothing.
+    The initial kernels change nothing, and the initial bias is what is positive of the aligned
+    style.
 
     Args:
         width: Channels of the features.
@@ -146,10 +148,11 @@ class KernelPredictor(nn.Module):
         super().__init__()
         self.kernel = kernel
         self.layers = nn.Sequential(
-            _conv(width, width), nn.ReLU(), _conv(width, width * (2 * kernel + 1))
+            _repeating(width), nn.ReLU(), _conv(width, width * (2 * kernel + 1))
         )
         last: Any = self.layers[-1]
         nn.init.zeros_(last.weight)
+        nn.init.dirac_(last.weight.data[-width:])
         bias = torch.zeros(2 * kernel + 1, width)
         bias[kernel // 2], bias[kernel + kernel // 2] = 1.0, 1.0
         last.bias.data.copy_(bias.flatten())
@@ -296,6 +299,14 @@ def shuffle_groups(
 
 def _conv(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect")
+
+
+def _repeating(width: int) -> nn.Conv2d:
+    """Return a convolution that repeats its input, until it is trained."""
+    conv = _conv(width, width)
+    nn.init.dirac_(conv.weight)
+    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+    return conv
 
 
 def _open(last: Any, heads: int) -> None:

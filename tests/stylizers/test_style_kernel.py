@@ -68,9 +68,18 @@ def test_identity_kernels_reproduce_the_normalised_content():
     features = network.encode(torch.rand(1, 3, 48, 48))
     with torch.no_grad():
         maps = network.alignment.style_maps(network.encode(torch.rand(1, 3, 32, 32)))
-        kernels = network.predictor(network.alignment(features, maps))
-        same = dynamic_convolution(normalised(features), *kernels)
-    assert torch.equal(same, normalised(features))  # a network starts with kernels of one
+        aligned = network.alignment(features, maps)
+        same = dynamic_convolution(normalised(features), *network.predictor(aligned))
+    # a network starts with kernels of one, and with the aligned style as bias
+    torch.testing.assert_close(same, normalised(features) + aligned.relu())
+
+
+def test_a_new_network_brings_to_every_place_what_is_most_alike():
+    network = StyleKernelNetwork(StyleKernelConfig("vgg19", "relu3_1"))
+    with torch.no_grad():
+        features = network.encode(torch.rand(1, 3, 32, 48))
+        aligned = network.alignment(features, network.alignment.style_maps(features))
+    assert torch.nn.functional.cosine_similarity(aligned, features).mean() > 0.9
 
 
 def test_kernels_differ_between_places():
@@ -138,6 +147,32 @@ def test_gating_masks_keys_and_learns(gate):
     found.square().sum().backward()
     assert scale.grad.abs().max() > 0
     assert offset.grad.abs().max() > 0
+
+
+def test_the_hard_gate_has_the_gradient_of_the_formula():
+    attention = torch.softmax(3.0 * torch.randn(2, 2, 6, 9), dim=3).double().requires_grad_()
+    threshold = torch.rand(2, 2, 6, 1).double().mul(2.0).requires_grad_()
+    weights = torch.rand(2, 2, 6, 9).double()
+    soft = torch.sigmoid(9 * attention - threshold)
+    best = attention == attention.amax(dim=3, keepdim=True)
+    hard = ((9 * attention > threshold) | best).double()
+    formula = attention * (hard + soft - soft.detach())
+    expected = torch.autograd.grad((weights * formula).sum(), (attention, threshold))
+    gated = style_kernel_attention._gated(attention, threshold, "ste")
+    torch.testing.assert_close(gated, formula.detach())
+    found = torch.autograd.grad((weights * gated).sum(), (attention, threshold))
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_large_blocks_are_recomputed_with_the_same_gradient(monkeypatch):
+    gradients = []
+    for kept in (1 << 25, 0):
+        monkeypatch.setattr(style_kernel_attention, "_KEPT", kept)
+        query, keys, values = (x.requires_grad_() for x in _attention())
+        align(query, keys, values, _threshold(0.8), heads=2, temperature=5.0).sum().backward()
+        gradients.append(query.grad)
+    torch.testing.assert_close(*gradients)
 
 
 def test_a_hard_gate_keeps_exactly_the_keys_above_the_threshold():
