@@ -71,6 +71,9 @@ def load_own_vgg(encoder: nn.Module, file: str | Path) -> None:
 def build_encoder(backbone: str, layers: Sequence[str]) -> nn.Module:
     """Return a frozen encoder with random weights, which maps images to a list of maps.
 
+    Its convolutions reflect at the borders, those of torchvision's backbones, too: where they pad
+    with zeros, a decoder paints a frame.
+
     Args:
         backbone: "vgg19-normalised" or a backbone of `styleaug.features.FeatureExtractor`.
         layers: Names of the maps.
@@ -80,6 +83,9 @@ def build_encoder(backbone: str, layers: Sequence[str]) -> nn.Module:
     else:
         features = importlib.import_module("styleaug.features")  # it needs torchvision
         encoder = features.FeatureExtractor(backbone, layers, weights=None)
+        for module in encoder.modules():
+            if isinstance(module, nn.Conv2d) and module.padding != (0, 0):
+                module.padding_mode = "reflect"
     return encoder.requires_grad_(False).eval()
 
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from styleaug import StyleTransfer, create_stylizer
-from styleaug.features.encoders import VGGNormalised
+from styleaug.features.encoders import VGGNormalised, build_encoder
 from styleaug.stylizers.adain_network import (
     BACKBONES,
     AdaINConfig,
@@ -124,3 +124,21 @@ def test_missing_parts_are_named(files, tmp_path):
         create_stylizer("contextual-adain", weights=(tmp_path / "nothing.pth").as_uri())
     with pytest.raises(ValueError, match="layer must be one of"):
         AdaINConfig("resnet50", "relu4_1")
+
+
+@pytest.mark.parametrize("backbone", ["vgg19", "vgg19-normalised", "resnet50", "densenet121"])
+def test_encoders_see_no_border(backbone):
+    torch.manual_seed(0)
+    layer = AdaINConfig(backbone, _FINE[backbone]).layer
+    encoder = build_encoder(backbone, [layer])
+    (maps,) = encoder(torch.full((1, 3, 64, 96), 0.4))
+    flat = maps.mean(dim=(2, 3), keepdim=True).expand_as(maps)
+    torch.testing.assert_close(maps, flat, rtol=1e-3, atol=1e-4)
+
+
+_FINE = {
+    "vgg19": "relu3_1",
+    "vgg19-normalised": "relu3_1",
+    "resnet50": "layer1",
+    "densenet121": "denseblock1",
+}

@@ -1,5 +1,6 @@
 """The weights of ``styleaug-weights``: they are found by name, and what they paint is usable."""
 
+import itertools
 import sys
 
 import pytest
@@ -7,10 +8,10 @@ import torch
 
 from styleaug import create_stylizer
 from styleaug.functional import edge_correlation
-from styleaug.images import to_content
-from styleaug.samples import load_samples
+from styleaug.images import as_batch, read_image, to_content
+from styleaug.samples import sample_images
 from styleaug.stylizers import STYLIZERS
-from styleaug.weights import EXTRA, fetch
+from styleaug.weights import EXTRA
 
 SHIPPED = [
     (name, record.name)
@@ -26,8 +27,38 @@ def stylizer(request):
     return create_stylizer(name, weights=weights)
 
 
+@pytest.fixture(scope="module")
+def samples():
+    read = (to_content(as_batch(read_image(path)).batch) for path in sample_images())
+    return [image[..., :160, :160] for image in read]
+
+
 def test_without_the_distribution_the_error_names_the_command(monkeypatch):
     monkeypatch.setitem(sys.modules, EXTRA, None)
     for name, weights in SHIPPED:
         with pytest.raises(FileNotFoundError, match=r"pip install 'styleaug\[weights\]'"):
             create_stylizer(name, weights=weights)
+
+
+def test_flat_ground_stays_flat_up_to_the_border(stylizer, samples):
+    for style, grey in itertools.product(samples[::2], (0.1, 0.5, 0.95)):
+        painted = stylizer.stylize(torch.full((1, 3, 96, 128), grey), stylizer.encode_style(style))
+        assert painted.std(dim=(2, 3)).max() < 0.01
+
+
+def test_edges_stay_and_the_style_arrives(stylizer, samples):
+    kept, nearer = [], []
+    for content, style in itertools.permutations(samples, 2):
+        painted = stylizer.stylize(content, stylizer.encode_style(style))
+        kept.append(edge_correlation(painted, content).item())
+        means = [image.mean(dim=(2, 3)) for image in (content, painted, style)]
+        before, after = ((mean - means[2]).norm() for mean in means[:2])
+        nearer.append((after / before).item())
+    assert sum(kept) / len(kept) > 0.8
+    assert sum(nearer) / len(nearer) < 0.6
+
+
+def test_an_image_in_its_own_style_is_itself(stylizer, samples):
+    for content in samples[:3]:
+        painted = stylizer.stylize(content, stylizer.encode_style(content))
+        assert (painted - content).abs().mean() < 0.04
