@@ -77,6 +77,7 @@ def main() -> None:
     counts = {"pairs": len(pairs), "cases": len(cases), "kinds": list(kinds)}
     if not options.no_record:
         results = {**counts, "seed": options.seed, "missing": missing, "table": table}
+        results |= {"note": options.note} if options.note else {}
         print(write_record("compare", results, device=options.device))
     if options.picture:
         sheet(stylizers, kinds, options.shown, options.device).save(options.picture, quality=90)
@@ -250,6 +251,7 @@ def _options() -> argparse.Namespace:
     add("--seed", type=int, default=0)
     add("--picture", type=Path, help="file of the picture")
     add("--shown", nargs="*", default=[], metavar="KIND[:STYLE]", help="rows of the picture")
+    add("--note", default="", help="a sentence on the images, kept in the record")
     add("--no-record", action="store_true")
     add_device(parser)
     return parser.parse_args()

@@ -310,11 +310,12 @@ def _compare(results: Record) -> str:
         f"{results['pairs']} pairs of held-out images of {len(results['kinds'])} kinds, and "
         f"{results['cases']} cases with a known answer. `style`: what is left of the distance of "
         "VGG statistics to the style; `truth`: PSNR over leaving the content as it is, where the "
-        "answer is known, and the share of cases in which that would have been better.\n\n"
+        "answer is known, and the share of cases in which that would have been better. "
+        f"{results.get('note', '')}".strip()
     )
     missing = [f"`{name}` ({why})" for name, why in results["missing"].items()]
     left = f"\nNot measured: {', '.join(missing)}.\n" if missing else ""
-    return text + _compared(results, COMPARED) + left
+    return f"{text}\n\n{_compared(results, COMPARED)}{left}"
 
 
 def _compared(results: Record, columns: Iterable[str]) -> str:
