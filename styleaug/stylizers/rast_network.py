@@ -104,10 +104,8 @@ class SANet(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.f, self.g, self.h, self.out_conv = (nn.Conv2d(width, width, 1) for _ in range(4))
-        for conv in (self.f, self.g, self.h, self.out_conv):
-            nn.init.dirac_(conv.weight)
-            nn.init.zeros_(conv.bias)
+        convs = (repeat_input(nn.Conv2d(width, width, 1)) for _ in range(4))
+        self.f, self.g, self.h, self.out_conv = convs
         self.f.weight.data.mul_(_SHARPNESS / width)
 
     def forward(self, content: Tensor, style: Mapping[str, Tensor]) -> Tensor:
@@ -135,10 +133,8 @@ class Transform(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.sanet4_1, self.sanet5_1 = SANet(width), SANet(width)
-        self.merge_conv = nn.Conv2d(width, width, 3)
-        nn.init.dirac_(self.merge_conv.weight)
+        self.merge_conv = repeat_input(nn.Conv2d(width, width, 3))
         self.merge_conv.weight.data.mul_(0.25)
-        nn.init.zeros_(self.merge_conv.bias)
 
     def forward(self, content: Sequence[Tensor], style: Sequence[Mapping[str, Tensor]]) -> Tensor:
         """Return features of the size of the finer map."""
@@ -206,6 +202,14 @@ def normalised(features: Tensor) -> Tensor:
     """Return features with mean 0 and standard deviation 1 per channel."""
     mean, std = feature_moments(features)
     return adain_to(features, torch.zeros_like(mean), torch.ones_like(std))
+
+
+def repeat_input(conv: nn.Conv2d) -> nn.Conv2d:
+    """Initialise a convolution to repeat its input, and return it."""
+    nn.init.dirac_(conv.weight)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    return conv
 
 
 def mean_of_keys(query: Tensor, keys: Tensor) -> Tensor:

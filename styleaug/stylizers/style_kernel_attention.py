@@ -129,7 +129,7 @@ def _gated(attention: Tensor, threshold: Tensor, gate: Gate) -> Tensor:
     if gate == "none":
         return attention
     if gate == "ste":
-        weights: Tensor = _StraightThrough.apply(attention, threshold)  # type: ignore[no-untyped-call]
+        weights: Tensor = _StraightThrough.apply(attention, threshold)
         return weights
     count = attention.shape[3]
     gated = F.relu(count * attention - threshold) / count
@@ -150,7 +150,7 @@ class _StraightThrough(torch.autograd.Function):
         return attention * kept
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         attention, threshold, kept = ctx.saved_tensors
         count = attention.shape[3]

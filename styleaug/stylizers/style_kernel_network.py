@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from styleaug._checks import check_choice, check_positive
 from styleaug._records import check_fields
 from styleaug.features.encoders import build_encoder
-from styleaug.stylizers.rast_network import normalised
+from styleaug.stylizers.rast_network import normalised, repeat_input
 from styleaug.stylizers.style_kernel_attention import GATES, Gate, align
 
 _LAYERS = {
@@ -99,7 +99,7 @@ class StyleAlignment(nn.Module):
         super().__init__()
         width = config.channels
         self.config = config
-        self.query, self.key, self.value = (_repeating(width) for _ in range(3))
+        self.query, self.key, self.value = (repeat_input(_conv(width, width)) for _ in range(3))
         self.gating = nn.Sequential(
             _conv(width, width // 4),
             nn.ReLU(),
@@ -148,7 +148,7 @@ class KernelPredictor(nn.Module):
         super().__init__()
         self.kernel = kernel
         self.layers = nn.Sequential(
-            _repeating(width), nn.ReLU(), _conv(width, width * (2 * kernel + 1))
+            repeat_input(_conv(width, width)), nn.ReLU(), _conv(width, width * (2 * kernel + 1))
         )
         last: Any = self.layers[-1]
         nn.init.zeros_(last.weight)
@@ -299,14 +299,6 @@ def shuffle_groups(
 
 def _conv(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect")
-
-
-def _repeating(width: int) -> nn.Conv2d:
-    """Return a convolution that repeats its input, until it is trained."""
-    conv = _conv(width, width)
-    nn.init.dirac_(conv.weight)
-    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
-    return conv
 
 
 def _open(last: Any, heads: int) -> None:

@@ -16,16 +16,11 @@ from styleaug.functional import adain_to, feature_moments
 from styleaug.stylex.encoder import StyleX
 from styleaug.stylizers.adain_network import AdaINConfig, AdaINNetwork
 from styleaug.training.config import TrainConfig
-from styleaug.training.losses import (
-    content_loss,
-    contextual_loss,
-    edge_loss,
-    flatness_loss,
-    style_loss,
-)
+from styleaug.training.losses import content_loss, contextual_loss, style_loss
 from styleaug.training.losses.contextual import Direction
 from styleaug.training.recipes.base import Phase, Recipe, scales_by_layer
 from styleaug.training.recipes.networks import Perception, load_encoder
+from styleaug.training.recipes.structure import STRUCTURE, structure_losses
 
 _POINTS = 65 * 65
 
@@ -89,9 +84,8 @@ class ContextualAdaINRecipe(Recipe):
         "content": 1.0,
         "style": 10.0,
         "identity": 0.0,
-        "edges": 0.0,
-        "flatness": 0.0,
         "stylex": 0.0,
+        **STRUCTURE,
     }
     options_type = ContextualAdaINOptions
     options: ContextualAdaINOptions
@@ -145,10 +139,7 @@ class ContextualAdaINRecipe(Recipe):
             "content": self._content(output, target, maps, before["content"]),
             "style": style_loss(painted, styles, unbiased=True),
         }
-        if self.loss_weights["edges"] > 0.0:
-            losses["edges"] = edge_loss(output.float(), content)
-        if self.loss_weights["flatness"] > 0.0:
-            losses["flatness"] = flatness_loss(output.float(), content)
+        losses |= structure_losses(self.loss_weights, (output, content))
         if self._stylex is not None:
             metric = self._stylex[0].to(content.device)
             losses["stylex"] = metric.distance(output.float().clamp(0.0, 1.0), style).mean()

@@ -19,8 +19,6 @@ from styleaug.training.discriminators import rast_discriminator
 from styleaug.training.losses import (
     anatomy_loss,
     content_loss,
-    edge_loss,
-    flatness_loss,
     info_nce_loss,
     lpips_loss,
     lsgan_loss,
@@ -38,6 +36,7 @@ from styleaug.training.recipes.cycle import (
     transfer,
 )
 from styleaug.training.recipes.networks import Perception, load_encoder
+from styleaug.training.recipes.structure import STRUCTURE, structure_losses
 
 ByName = dict[str, Tensor]
 
@@ -143,8 +142,7 @@ class RASTRecipe(Recipe):
         "idempotency": 0.0,
         "low_res_restoration": 0.0,
         "lpips": 0.0,
-        "edges": 0.0,
-        "flatness": 0.0,
+        **STRUCTURE,
     }
     options_type = RASTOptions
     options: RASTOptions
@@ -286,12 +284,8 @@ class RASTRecipe(Recipe):
             losses["low_res_restoration"] = self._low_resolution(images)
         if self._lpips is not None:
             losses["lpips"] = self._perceptual(images)
-        for name, loss in (("edges", edge_loss), ("flatness", flatness_loss)):
-            if self._uses(name):
-                losses[name] = loss(images["forth"].float(), images["content"]) + loss(
-                    images["back"].float(), images["style"]
-                )
-        return losses
+        pairs = [(images[a], images[b]) for a, b in (("forth", "content"), ("back", "style"))]
+        return losses | structure_losses(self.loss_weights, *pairs)
 
     def _idempotency(self, forth: Tensor, style: list[Tensor]) -> Tensor:
         """Return the change when stylizing again with the same style."""

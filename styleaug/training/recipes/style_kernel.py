@@ -13,17 +13,10 @@ from torch import Tensor, nn
 from styleaug.stylizers.style_kernel_network import StyleKernelConfig, StyleKernelNetwork
 from styleaug.training.config import TrainConfig
 from styleaug.training.discriminators import patch_discriminator
-from styleaug.training.losses import (
-    anatomy_loss,
-    content_loss,
-    edge_loss,
-    flatness_loss,
-    gram_loss,
-    lsgan_loss,
-    remd_loss,
-)
+from styleaug.training.losses import anatomy_loss, content_loss, gram_loss, lsgan_loss, remd_loss
 from styleaug.training.recipes.base import Phase, Recipe, scales_by_layer
 from styleaug.training.recipes.networks import Perception, load_encoder
+from styleaug.training.recipes.structure import STRUCTURE, structure_losses
 
 
 @dataclass(frozen=True)
@@ -88,8 +81,7 @@ class StyleKernelRecipe(Recipe):
         "identity_features": 0.5,
         "adversarial": 1.0,
         "discriminator": 1.0,
-        "edges": 0.0,
-        "flatness": 0.0,
+        **STRUCTURE,
     }
     options_type = StyleKernelOptions
     options: StyleKernelOptions
@@ -134,9 +126,7 @@ class StyleKernelRecipe(Recipe):
             {"output": output, "a": same[0], "b": same[1], "content": content, "style": style}
         )
         losses = self._compare(found) | self._reconstruction(found, same, (content, style))
-        for name, loss in (("edges", edge_loss), ("flatness", flatness_loss)):
-            if self._uses(name):
-                losses[name] = loss(output.float(), content)
+        losses |= structure_losses(self.loss_weights, (output, content))
         if self.options.remd_on == "output":
             losses["remd"] = remd_loss(found["output"][self._remd], found["style"][self._remd])
         else:
