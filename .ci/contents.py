@@ -19,6 +19,11 @@ DATA = {
     "styleaug/stylizers/data/micro.safetensors",
 }
 WEIGHTS = {
+    "styleaug_weights/contextual-adain-ct.safetensors",
+    "styleaug_weights/contextual-adain.md",
+    "styleaug_weights/contextual-adain.safetensors",
+    "styleaug_weights/rast.md",
+    "styleaug_weights/rast.safetensors",
     "styleaug_weights/stylex.md",
     "styleaug_weights/stylex.safetensors",
 }

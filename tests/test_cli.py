@@ -248,7 +248,8 @@ def test_the_table_says_whether_weights_are_at_hand(capsys, monkeypatch):
     states, text = listed()
     assert states["colorist"] == "none"
     assert states["micro"] == "shipped"
-    assert states["rast"] == "to bring"
+    assert states["rast"] == "installed"
+    assert states["style-kernel"] == "to bring"
     assert states["stylizing-vit-tiny"] == "on the Hub"
     assert "to install: " not in text
     # as if those of micro were in the distribution of weights, there or not, and one were cached

@@ -16,11 +16,13 @@ from styleaug.stylizers.appearance import AppearanceTransfer
 from styleaug.stylizers.base import Precision, Stylizer
 from styleaug.stylizers.code import StyleCode
 from styleaug.stylizers.colorist import Colorist
+from styleaug.stylizers.contextual_adain import PACKAGED as CONTEXTUAL_ADAIN
 from styleaug.stylizers.contextual_adain import ContextualAdaIN
 from styleaug.stylizers.fda import FourierDomainAdaptation
 from styleaug.stylizers.histogram import HistogramMatching
 from styleaug.stylizers.micro import PACKAGED, Micro
 from styleaug.stylizers.mkl import MongeKantorovich
+from styleaug.stylizers.rast import PACKAGED as RAST_WEIGHTS
 from styleaug.stylizers.rast import RAST
 from styleaug.stylizers.region import InRegion
 from styleaug.stylizers.reinhard import Reinhard
@@ -119,14 +121,16 @@ STYLIZERS: dict[str, StylizerEntry] = {
     "contextual-adain": StylizerEntry(
         ContextualAdaIN,
         "statistics of deep features",
-        "Apache-2.0 (train your own, or AdaIN's)",
+        "Apache-2.0; weights CC BY 4.0",
         "Xu, Li & Shin 2020; Huang & Belongie 2017",
+        weights=CONTEXTUAL_ADAIN,
     ),
     "rast": StylizerEntry(
         RAST,
         "texture and colour, by attention at two scales",
-        "Apache-2.0 (train your own, or RAST's)",
+        "Apache-2.0; weights CC BY 4.0",
         "Ma et al. 2023; Karatyshchev & Kitov",
+        weights=RAST_WEIGHTS,
     ),
     "style-kernel": StylizerEntry(
         StyleKernel,

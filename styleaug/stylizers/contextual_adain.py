@@ -11,10 +11,33 @@ from torch import Tensor
 from styleaug.functional import adain_to, feature_moments
 from styleaug.stylizers.adain_network import AdaINConfig, AdaINNetwork
 from styleaug.stylizers.base import Maps, Precision, Stylizer
-from styleaug.weights import Weights, load_network, locate_weights, read_state_dict
+from styleaug.weights import EXTRA, Weights, load_network, locate_weights, read_state_dict
 
-PACKAGED: tuple[Weights, ...] = ()
-"""The weights that ``styleaug-weights`` holds; their cards lie beside them."""
+_FEATURES = {"backbone": "vgg19", "layer": "relu3_1", "feature_scale": 300.0}
+
+PACKAGED = (
+    Weights(
+        "medical",
+        "contextual-adain.safetensors",
+        "CC BY 4.0",
+        "H&E and other stains, fluorescence, blood smears, skin, fundus, X-rays, CT, photographs",
+        sha256="c765ca1a4a3b3f7d5db73810fd5554eda80f25552fde22e47c460be0376370ec",
+        size=2222542,
+        package=EXTRA,
+        config=_FEATURES,
+    ),
+    Weights(
+        "ct",
+        "contextual-adain-ct.safetensors",
+        "CC BY 4.0",
+        "the same, and then CT slices in six windows",
+        sha256="391824acbd3a1d11bcb13991e724e2c3d8c3aa673fd39a032fb97e981d2a8a18",
+        size=2222542,
+        package=EXTRA,
+        config=_FEATURES,
+    ),
+)
+"""The weights that ``styleaug-weights`` holds; their card lies beside them."""
 
 
 class ContextualAdaIN(Stylizer):
@@ -24,7 +47,7 @@ class ContextualAdaIN(Stylizer):
     itself. A style code holds two numbers per feature channel.
 
     Args:
-        weights: "medical", for images of all kinds; a file written by ``styleaug train
+        weights: "medical", for images of all kinds, or "ct"; a file written by ``styleaug train
             contextual-adain``; or the decoder of AdaIN (``decoder.pth``), a path or an ``https://``
             address.
         encoder: With a bare decoder: the encoder it belongs to (``vgg_normalised.pth``), likewise.

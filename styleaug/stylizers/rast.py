@@ -10,9 +10,25 @@ from torch import Tensor
 
 from styleaug.stylizers.base import Maps, Precision, Stylizer
 from styleaug.stylizers.rast_network import RASTConfig, RASTNetwork, style_maps
-from styleaug.weights import Weights, load_network, locate_weights, read_state_dict
+from styleaug.weights import EXTRA, Weights, load_network, locate_weights, read_state_dict
 
-PACKAGED: tuple[Weights, ...] = ()
+PACKAGED = (
+    Weights(
+        "medical",
+        "rast.safetensors",
+        "CC BY 4.0",
+        "H&E and other stains, fluorescence, blood smears, skin, fundus, X-rays, CT, photographs",
+        sha256="a1bcea30aaee335727e32af5e2bd97491edb8a086ae1383900264f31b307eac5",
+        size=7998158,
+        package=EXTRA,
+        config={
+            "backbone": "vgg19",
+            "layer": "relu3_1",
+            "feature_scale": 300.0,
+            "coarse_scale": 10.0,
+        },
+    ),
+)
 """The weights that ``styleaug-weights`` holds; their card lies beside them."""
 
 _LEVELS = ("fine", "coarse")

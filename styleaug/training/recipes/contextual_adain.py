@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal
 
@@ -15,12 +15,14 @@ from styleaug.features.encoders import OWN_VGG
 from styleaug.functional import adain_to, feature_moments
 from styleaug.stylex.encoder import StyleX
 from styleaug.stylizers.adain_network import AdaINConfig, AdaINNetwork
+from styleaug.stylizers.contextual_adain import PACKAGED
 from styleaug.training.config import TrainConfig
 from styleaug.training.losses import content_loss, contextual_loss, style_loss
 from styleaug.training.losses.contextual import Direction
 from styleaug.training.recipes.base import Phase, Recipe, scales_by_layer
 from styleaug.training.recipes.networks import Perception, load_encoder
 from styleaug.training.recipes.structure import STRUCTURE, structure_losses
+from styleaug.weights import Weights
 
 _POINTS = 65 * 65
 
@@ -89,6 +91,7 @@ class ContextualAdaINRecipe(Recipe):
     }
     options_type = ContextualAdaINOptions
     options: ContextualAdaINOptions
+    published: ClassVar[Sequence[Weights]] = PACKAGED
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)

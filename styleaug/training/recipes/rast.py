@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from styleaug._checks import check_count, check_positive
 from styleaug.features.lpips import LAYERS as LPIPS_LAYERS
 from styleaug.features.lpips import lpips_heads
+from styleaug.stylizers.rast import PACKAGED
 from styleaug.stylizers.rast_network import RASTConfig, RASTNetwork
 from styleaug.training.config import TrainConfig
 from styleaug.training.discriminators import rast_discriminator
@@ -37,6 +38,7 @@ from styleaug.training.recipes.cycle import (
 )
 from styleaug.training.recipes.networks import Perception, load_encoder
 from styleaug.training.recipes.structure import STRUCTURE, structure_losses
+from styleaug.weights import Weights
 
 ByName = dict[str, Tensor]
 
@@ -146,6 +148,7 @@ class RASTRecipe(Recipe):
     }
     options_type = RASTOptions
     options: RASTOptions
+    published: ClassVar[Sequence[Weights]] = PACKAGED
     discriminator_steps: ClassVar[float] = 1
 
     def __init__(self, config: TrainConfig) -> None:
