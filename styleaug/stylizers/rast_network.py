@@ -225,7 +225,10 @@ def mean_of_keys(query: Tensor, keys: Tensor) -> Tensor:
     Returns:
         ``(B, C, H, W)`` in float32.
     """
-    rows, columns = (x.float().flatten(2).transpose(1, 2).unsqueeze(1) for x in (query, keys))
+    # of strided points PyTorch would take a kernel that holds the matrix
+    rows, columns = (
+        x.float().flatten(2).transpose(1, 2).contiguous().unsqueeze(1) for x in (query, keys)
+    )
     with torch.autocast(query.device.type, enabled=False):
         found = F.scaled_dot_product_attention(rows, columns, columns, scale=1.0)
     return found.squeeze(1).transpose(1, 2).reshape(query.shape)

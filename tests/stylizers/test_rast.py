@@ -3,11 +3,12 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from styleaug import StyleTransfer, create_stylizer
 from styleaug.features.encoders import VGGNormalised
 from styleaug.stylizers.adain_network import build_decoder
-from styleaug.stylizers.rast_network import RASTConfig, RASTNetwork, Transform
+from styleaug.stylizers.rast_network import RASTConfig, RASTNetwork, Transform, mean_of_keys
 from styleaug.weights import save_tensors
 
 
@@ -118,3 +119,27 @@ def test_restore_stylizes_with_the_content():
     content, style = 0.25 + 0.5 * torch.rand(2, 3, 40, 40), torch.rand(2, 3, 40, 40)
     stylized = stylizer.stylize(content, stylizer.encode_style(0.3 + 0.4 * style))
     assert (stylizer.restore(stylized, content) - content).abs().max() < 1e-3
+
+
+class _Largest(TorchDispatchMode):
+    """Keeps the number of values of the largest tensor that was made."""
+
+    values = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for tensor in out if isinstance(out, tuple) else (out,):
+            if isinstance(tensor, torch.Tensor):
+                self.values = max(self.values, tensor.numel())
+        return out
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_attention_never_holds_its_matrix(layout):
+    query, keys = (torch.randn(1, 16, 40, 40).to(memory_format=layout) for _ in range(2))
+    with torch.no_grad(), _Largest() as seen:
+        found = mean_of_keys(query, keys)
+    assert seen.values == 16 * 40 * 40
+    points = keys.flatten(2)[0]
+    expected = points @ (query.flatten(2)[0].T @ points).softmax(dim=1).T
+    torch.testing.assert_close(found.flatten(2)[0], expected, rtol=1e-3, atol=1e-4)
