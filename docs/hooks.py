@@ -21,6 +21,8 @@ OUTSIDE = {
     "styleaug/stylizers/data/micro.md": "weights/micro.md",
     "styleaug/stylizers/data/appearance.md": "weights/appearance.md",
     "weights/README.md": "weights/install.md",
+    "weights/styleaug_weights/contextual-adain.md": "weights/contextual-adain.md",
+    "weights/styleaug_weights/rast.md": "weights/rast.md",
     "weights/styleaug_weights/stylex.md": "weights/stylex.md",
 }
 _LINK = re.compile(r"(\]\()([^)#:]+)([)#])")
