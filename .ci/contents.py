@@ -24,8 +24,12 @@ WEIGHTS = {
     "styleaug_weights/contextual-adain.safetensors",
     "styleaug_weights/rast.md",
     "styleaug_weights/rast.safetensors",
+    "styleaug_weights/style-kernel.md",
+    "styleaug_weights/style-kernel.safetensors",
     "styleaug_weights/stylex.md",
     "styleaug_weights/stylex.safetensors",
+    "styleaug_weights/stylizing-vit-tiny.md",
+    "styleaug_weights/stylizing-vit-tiny.safetensors",
 }
 BESIDE = {"LICENSE", "NOTICE.md", "README.md", "CHANGELOG.md", "CITATION.cff", "MANIFEST.in"} | {
     "PKG-INFO",

@@ -100,7 +100,7 @@ def build_all(brought: Mapping[str, str]) -> tuple[dict[str, Stylizer], dict[str
         ready = [record.name for record in entry.weights if at_hand(record)]
         weights = brought.get(name, ready[0] if ready else None)
         if weights is None and "weights" in inspect.signature(entry.build).parameters:
-            missing[name] = "weights are not at hand" if entry.weights else "no weights published"
+            missing[name] = "weights are not at hand"
             continue
         try:
             found[name] = create_stylizer(name, weights=weights)

@@ -103,27 +103,29 @@ def main() -> None:
     options = _options()
     read, classes = STUDIES[options.study]
     splits = read(Path(options.root), options.size)
-    runs = [run(splits, classes, seed, options) for seed in options.seeds]
+    runs: dict[str, list[dict]] = {}
+    for name in options.augment:
+        runs[name] = [run(splits, classes, name, seed, options) for seed in options.seeds]
+        print(name, json.dumps(runs[name], indent=1), flush=True)
     settings = {k: v for k, v in vars(options).items() if k not in ("root", "out", "weights")}
-    print(json.dumps(runs, indent=1))
     if options.record:
         results = {"settings": settings, "runs": runs}
         print(write_record(options.record, results, device=options.device))
 
 
-def run(splits: Splits, classes: int, seed: int, options: argparse.Namespace) -> dict:
-    """Train and test once; returns the scores on the unseen domain."""
+def run(splits: Splits, classes: int, name: str, seed: int, options: argparse.Namespace) -> dict:
+    """Train with an augmentation and test once; returns the scores on the unseen domain."""
     lightning.seed_everything(seed, workers=True)
-    other = OTHERS.get(options.augment)
+    other = OTHERS.get(name)
     loader = partial(DataLoader, batch_size=options.batch_size, num_workers=options.workers)
     if other is not None and (transform := other()) is not None:
         splits = {**splits, "train": _Changed(splits["train"], transform)}
     augment = None
     if other is None:
-        painter = build(options.augment, options.weights)
+        painter = build(name, options.weights)
         augment = StyleTransfer(painter, styles="batch", portion=options.portion)
     module = Classifier(classes, options.epochs, augment, moments_of(splits["train"]))
-    best = ModelCheckpoint(Path(options.out) / f"{options.augment}-{seed}", monitor="loss")
+    best = ModelCheckpoint(Path(options.out) / f"{name}-{seed}", monitor="loss")
     kind, _, number = options.device.partition(":")
     trainer = lightning.Trainer(
         accelerator=kind,
@@ -141,11 +143,11 @@ def run(splits: Splits, classes: int, seed: int, options: argparse.Namespace) ->
     )
     found = {"seed": seed, "as it is": _tested(trainer, module, loader(splits["test"]))}
     images = [splits["train"][i][0] for i in range(min(len(splits["train"]), 512))]
-    for name in options.tta:
-        painter = build(name, options.weights)
+    for tester in options.tta:
+        painter = build(tester, options.weights)
         for label, tta in both_ways(module.classify, painter, images, options.views).items():
             module.model = tta
-            found[f"{name}, {label}"] = _tested(trainer, module, loader(splits["test"]))
+            found[f"{tester}, {label}"] = _tested(trainer, module, loader(splits["test"]))
     return found
 
 
@@ -202,7 +204,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("study", choices=list(STUDIES))
     parser.add_argument("--root", required=True, help="folder of the data")
-    parser.add_argument("--augment", default="micro", help=f"a stylizer, or {', '.join(OTHERS)}")
+    augment = f"stylizers, or {', '.join(OTHERS)}"
+    parser.add_argument("--augment", nargs="+", default=["appearance"], help=augment)
     parser.add_argument("--weights", nargs="*", default=[], metavar="NAME=FILE")
     parser.add_argument("--portion", type=float, default=PORTION)
     parser.add_argument("--tta", nargs="*", default=[], help="stylizers")

@@ -23,7 +23,9 @@ OUTSIDE = {
     "weights/README.md": "weights/install.md",
     "weights/styleaug_weights/contextual-adain.md": "weights/contextual-adain.md",
     "weights/styleaug_weights/rast.md": "weights/rast.md",
+    "weights/styleaug_weights/style-kernel.md": "weights/style-kernel.md",
     "weights/styleaug_weights/stylex.md": "weights/stylex.md",
+    "weights/styleaug_weights/stylizing-vit-tiny.md": "weights/stylizing-vit-tiny.md",
 }
 _LINK = re.compile(r"(\]\()([^)#:]+)([)#])")
 

@@ -249,8 +249,8 @@ def test_the_table_says_whether_weights_are_at_hand(capsys, monkeypatch):
     assert states["colorist"] == "none"
     assert states["micro"] == "shipped"
     assert states["rast"] == "installed"
-    assert states["style-kernel"] == "to bring"
-    assert states["stylizing-vit-tiny"] == "on the Hub"
+    assert states["stylizing-vit-tiny"] == "installed"
+    assert states["stylizing-vit-small"] == "on the Hub"
     assert "to install: " not in text
     # as if those of micro were in the distribution of weights, there or not, and one were cached
     larger = replace(STYLIZERS["micro"].weights[0], package=EXTRA, file="stylex.safetensors")
@@ -263,12 +263,12 @@ def test_the_table_says_whether_weights_are_at_hand(capsys, monkeypatch):
     )
     states, text = listed()
     assert states["micro"] == "to install"
-    assert states["stylizing-vit-tiny"] == "cached"
+    assert states["stylizing-vit-small"] == "cached"
     assert "to install: pip install 'styleaug[weights]'" in text
-    assert main(["list", "stylizing-vit-tiny"]) == 0
+    assert main(["list", "stylizing-vit-small"]) == 0
     page = " ".join(capsys.readouterr().out.split())
-    assert ", cached from sdoerrich97/stylizing_vit_tiny_epistr" in page
-    assert "not cached, from sdoerrich97/stylizing_vit_tiny_cholec80" in page
+    assert ", cached from sdoerrich97/stylizing_vit_small_epistr" in page
+    assert "not cached, from sdoerrich97/stylizing_vit_small_cholec80" in page
 
 
 @pytest.mark.parametrize("name", list_stylizers())

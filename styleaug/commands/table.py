@@ -20,13 +20,12 @@ _INPUT = (
 )
 
 SHIPPED, INSTALLED, TO_INSTALL = "shipped", "installed", "to install"
-CACHED, ON_HUB, TO_BRING = "cached", "on the Hub", "to bring"
+CACHED, ON_HUB = "cached", "on the Hub"
 _MEANINGS = {
     INSTALLED: "the weights are in styleaug-weights.",
     TO_INSTALL: "pip install 'styleaug[weights]', or in a checkout: pip install ./weights",
     CACHED: "some of the weights are in the Hub's cache: styleaug list NAME",
     ON_HUB: "weights=NAME downloads them once, to the Hub's cache.",
-    TO_BRING: "no weights are published; train them, or pass a file as weights=.",
 }
 """The words of the column of weights that do not explain themselves."""
 _NEAREST = (SHIPPED, INSTALLED, CACHED, TO_INSTALL, ON_HUB)
@@ -100,10 +99,7 @@ def _place(item: Weights) -> str:
 
 def _weights(entry: StylizerEntry) -> str:
     """Return whether the weights are at hand, in at most ten letters."""
-    if entry.weights:
-        return min((_state(item) for item in entry.weights), key=_NEAREST.index)
-    takes_weights = "weights" in inspect.signature(entry.build).parameters
-    return TO_BRING if takes_weights else "none"
+    return min((_state(item) for item in entry.weights), key=_NEAREST.index, default="none")
 
 
 def _state(item: Weights) -> str:

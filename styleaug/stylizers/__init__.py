@@ -27,6 +27,7 @@ from styleaug.stylizers.rast import RAST
 from styleaug.stylizers.region import InRegion
 from styleaug.stylizers.reinhard import Reinhard
 from styleaug.stylizers.statistics import ColorStatistics
+from styleaug.stylizers.style_kernel import PACKAGED as STYLE_KERNEL
 from styleaug.stylizers.style_kernel import StyleKernel
 from styleaug.stylizers.stylizing_vit import load_stylizing_vit
 from styleaug.stylizers.vit.weights import published_weights
@@ -135,8 +136,9 @@ STYLIZERS: dict[str, StylizerEntry] = {
     "style-kernel": StylizerEntry(
         StyleKernel,
         "texture and colour, by kernels for every place",
-        "Apache-2.0 (train your own)",
+        "Apache-2.0; weights CC BY 4.0",
         "Xu, Long & Nie 2023",
+        weights=STYLE_KERNEL,
     ),
     **{
         f"stylizing-vit-{size}": StylizerEntry(

@@ -11,7 +11,21 @@ from torch import Tensor
 from styleaug.stylizers.base import Maps, Precision, Stylizer, check_unit_images
 from styleaug.stylizers.code import StyleCode
 from styleaug.stylizers.style_kernel_network import StyleKernelConfig, StyleKernelNetwork
-from styleaug.weights import load_network, locate_weights, read_state_dict
+from styleaug.weights import EXTRA, Weights, load_network, locate_weights, read_state_dict
+
+PACKAGED = (
+    Weights(
+        "medical",
+        "style-kernel.safetensors",
+        "CC BY 4.0",
+        "H&E and other stains, fluorescence, blood smears, skin, fundus, X-rays, CT, photographs",
+        sha256="02c15072cca0dc33b88d0c42b85984ee8493b96b45fa39ab140719363cbec86d",
+        size=15629734,
+        package=EXTRA,
+        config={"backbone": "vgg19", "layer": "relu3_1", "groups": 8, "feature_scale": 300.0},
+    ),
+)
+"""The weights that ``styleaug-weights`` holds; their card lies beside them."""
 
 
 class StyleKernel(Stylizer):
@@ -21,15 +35,16 @@ class StyleKernel(Stylizer):
     treat such a bank like its images. ``alpha`` blends the images.
 
     Args:
-        weights: A file written by ``styleaug train style-kernel``, a path or an ``https://``
-            address.
+        weights: "medical", for images of many kinds; or a file written by
+            ``styleaug train style-kernel``, a path or an ``https://`` address. Its authors
+            published none.
         style_size: Styles are resized to a square of this side.
         precision: "auto", "fp32", "bf16" or "fp16"; attention always uses float32.
         max_batch: Largest number of images processed at once.
 
     Raises:
-        FileNotFoundError: If the file does not exist.
-        ValueError: If no weights are given, or they do not fit.
+        FileNotFoundError: If the file does not exist, or ``styleaug-weights`` is not installed.
+        ValueError: If the weights do not fit.
 
     Source:
         Xu, Long & Nie, "Learning Dynamic Style Kernels for Artistic Style Transfer", CVPR 2023.
@@ -40,21 +55,16 @@ class StyleKernel(Stylizer):
     def __init__(
         self,
         *,
-        weights: str | Path | None = None,
+        weights: str | Path = "medical",
         style_size: int = 256,
         precision: Precision = "auto",
         max_batch: int | None = None,
     ) -> None:
         super().__init__(precision=precision, max_batch=max_batch)
-        if weights is None:
-            raise ValueError(
-                "weights must be a file written by 'styleaug train style-kernel', got None: its "
-                "authors published none."
-            )
         if style_size < 32:
             raise ValueError(f"style_size must be at least 32, got {style_size}.")
         self.style_size = style_size
-        located = locate_weights(weights, ())
+        located = locate_weights(weights, PACKAGED)
         state = read_state_dict(located.path)
         self.network = StyleKernelNetwork(located.read_config(StyleKernelConfig))
         self.multiple = self.network.config.stride

@@ -205,8 +205,9 @@ def load_stylizing_vit(
 
     Args:
         size: "tiny", "small" or "base".
-        weights: The data set of published weights ("camelyon17wilds", ...), a ``.safetensors`` or
-            ``.pth`` file, or ``"hf:owner/name@revision"``.
+        weights: "medical" (tiny alone, and its default), for images of many kinds; the data set of
+            the authors' weights ("camelyon17wilds", ...); a ``.safetensors`` or ``.pth`` file; or
+            ``"hf:owner/name@revision"``.
         mean: Channel means of the training images, if the weights do not name them.
         std: Channel standard deviations likewise.
         resize: See `StylizingViT`.

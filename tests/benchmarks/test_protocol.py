@@ -99,17 +99,17 @@ def test_a_study_trains_and_is_tested_with_and_without_tta(epithelium_stroma, tm
     assert mean.shape == std.shape == (3,)
     assert 0.0 < float(std.min()) < float(mean.max()) < 1.0
     options = argparse.Namespace(
-        augment="colorist", weights=[], portion=0.33, tta=["colorist"], views=2, epochs=1,
+        weights=[], portion=0.33, tta=["colorist"], views=2, epochs=1,
         batch_size=4, workers=0, quiet=True, out=str(tmp_path / "runs"), device="cpu",
     )  # fmt: skip
-    found = run(splits, classes, 1, options)
+    found = run(splits, classes, "colorist", 1, options)
     labels = [f"colorist, {label}" for label in (PUBLISHED, OURS)]
     assert list(found) == ["seed", "as it is", *labels]
     for label in labels:
         assert set(found[label]) == {"accuracy", "balanced accuracy", "AUC"}
         assert all(0.0 <= value <= 1.0 for value in found[label].values())
-    options.augment, options.tta = "TrivialAugment", []
-    assert list(run(splits, classes, 1, options)) == ["seed", "as it is"]
+    options.tta = []
+    assert list(run(splits, classes, "TrivialAugment", 1, options)) == ["seed", "as it is"]
 
 
 def test_stylizing_vit_paints_at_test_time_with_weights_that_are_named(tmp_path):
@@ -117,7 +117,7 @@ def test_stylizing_vit_paints_at_test_time_with_weights_that_are_named(tmp_path)
     save_tensors(network.state_dict(), tmp_path / "vit.safetensors", {})
     (tmp_path / "config.json").write_text('{"mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]}')
     with pytest.raises(ValueError, match="weights must name"):
-        build("stylizing-vit-tiny", [])
+        build("stylizing-vit-small", [])
     painter = build("stylizing-vit-tiny", [f"stylizing-vit-tiny={tmp_path / 'vit.safetensors'}"])
     images = list(torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8))
     seen = []

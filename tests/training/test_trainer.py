@@ -409,6 +409,41 @@ def test_losses_of_stylizing_vit_are_those_of_the_paper(material, tmp_path):
     assert losses["consistency"].item() == pytest.approx(consistency.item(), rel=1e-4)
 
 
+def test_stylizing_vit_repeats_by_its_patches_alone_and_goes_on_with_its_blocks(material, tmp_path):
+    alone = {"consistency": 0.0, "anatomy": 0.0, "style": 0.0}
+    layers = {"layers": ["relu1_2", "relu3_4"]}
+    config = _config(
+        material,
+        tmp_path / "patches",
+        steps=3,
+        weights=alone,
+        options={**layers, "patches_alone": True},
+    ).with_changes(recipe="stylizing-vit-tiny")
+    weights = Trainer(config, quiet=True).run()
+
+    config = config.with_changes(
+        output=str(tmp_path / "whole"), start=str(weights), options=layers, steps=3
+    )
+    recipe = RECIPES["stylizing-vit-tiny"](config)
+    network = recipe.network
+    network.load_state_dict(read_state_dict(weights))
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        patches = network.repeat(images, blocks=False)
+        assert torch.equal(network.repeat(images), patches)
+        assert torch.equal(network(images, images.flip(0)), patches)
+        assert set(recipe(images, images, "generator")) == {"identity"}
+
+    after = read_state_dict(Trainer(config, quiet=True).run())
+    assert after["encoder.blocks.0.attn.out_proj.weight"].abs().sum() > 0.0
+
+
+def test_patches_alone_are_trained_on_identity_alone(material, tmp_path):
+    config = _config(material, tmp_path, options={"patches_alone": True})
+    with pytest.raises(ValueError, match="got one for consistency, anatomy, style"):
+        RECIPES["stylizing-vit-tiny"](config.with_changes(recipe="stylizing-vit-tiny"))
+
+
 @pytest.mark.parametrize("content", ["contextual", "mse"])
 def test_contextual_adain_trains_its_decoder_alone(material, tmp_path, content):
     from styleaug import StyleTransfer

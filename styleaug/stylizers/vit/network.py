@@ -108,6 +108,18 @@ class StylizingViTNetwork(nn.Module):
         """Return the final tokens of all three streams, as the training losses need them."""
         return Streams(*self.encoder(content, style))
 
+    def repeat(self, images: Tensor, *, blocks: bool = True) -> Tensor:
+        """Return normalised images as the anatomy stream alone repeats them.
+
+        Args:
+            images: ``(B, 3, H, W)``.
+            blocks: Whether the blocks take part, or only the embedding and the decoder.
+        """
+        tokens = self.encoder.tokens(images)
+        for block in self.encoder.blocks if blocks else ():
+            tokens = block(tokens, tokens)
+        return self.decode(self.encoder.norm(tokens), _grid(images, self.config.patch))
+
     def decode(self, tokens: Tensor, grid: Sequence[int]) -> Tensor:
         """Return the images ``(B, 3, H, W)`` of final tokens; ``grid`` counts patches (h, w)."""
         pixels = tokens_to_pixels(self.bottleneck(tokens)[:, 1:], grid, self.config.patch)
@@ -151,6 +163,16 @@ class Encoder(nn.Module):
             if layer < len(self.blocks):
                 anchored = block(anatomy, stylized)
         return self.norm(anatomy), self.norm(styled), self.norm(stylized)
+
+    def empty_blocks(self) -> None:
+        """Set the last layer of both branches of every block to zero, so that none adds anything.
+
+        Training from there starts as an autoencoder of patches (Goyal et al. 2017, section 5.1, do
+        so with the last normalisation of residual branches).
+        """
+        for name, parameter in self.blocks.named_parameters():
+            if "out_proj" in name or "fc2" in name:
+                nn.init.zeros_(parameter)
 
     def tokens(self, images: Tensor) -> Tensor:
         """Return ``(B, 1 + patches, width)`` with the positions added."""

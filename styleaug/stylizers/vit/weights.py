@@ -9,8 +9,10 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from styleaug.features import IMAGENET_MEAN, IMAGENET_STD
 from styleaug.stylizers.vit.network import CONFIGS, StylizingViTNetwork, ViTConfig
 from styleaug.weights import (
+    EXTRA,
     LocatedWeights,
     Weights,
     load_strictly,
@@ -22,6 +24,24 @@ Channels: TypeAlias = tuple[float, float, float]
 
 ALIASES = {"fitzpatrick17k": "fitzpatrick17k_12_34_56", "ddi": "ddi_12_34_56"}
 """Other names of data sets, as the public package has them."""
+
+PACKAGED = {
+    "tiny": (
+        Weights(
+            "medical",
+            "stylizing-vit-tiny.safetensors",
+            "CC BY 4.0",
+            "H&E and other stains, fluorescence, blood smears, skin, fundus, X-rays, CT, "
+            "photographs",
+            mean=IMAGENET_MEAN,
+            std=IMAGENET_STD,
+            sha256="57ab6a6e8628ba6e577d055c8c6b1bd011b2bce179398616535939ea7c10dd08",
+            size=11661442,
+            package=EXTRA,
+        ),
+    ),
+}
+"""The weights that ``styleaug-weights`` holds, by size; their card lies beside them."""
 
 _LICENCE = "Apache-2.0"
 _DATA: dict[str, str] = {
@@ -43,13 +63,13 @@ _MEAN_KEYS, _STD_KEYS = ("mean", "image_mean"), ("std", "image_std")
 
 
 def published_weights(size: str) -> tuple[Weights, ...]:
-    """Return the records of one size, one per data set.
+    """Return the records of one size: those that are installed, then one per data set.
 
     Example:
         >>> [record.name for record in published_weights("tiny")][:2]
-        ['camelyon17wilds', 'epistr']
+        ['medical', 'camelyon17wilds']
     """
-    return tuple(
+    return PACKAGED.get(size, ()) + tuple(
         Weights(
             name,
             "model.safetensors",
@@ -68,8 +88,11 @@ def locate(size: str, weights: str | Path | None) -> LocatedWeights:
 
     Raises:
         FileNotFoundError: If it is not there and cannot be downloaded.
-        ValueError: If none is named: there is no set of weights that suits every kind of image.
+        ValueError: If none is named for a size without "medical", which suits several kinds of
+            images.
     """
+    if weights is None and size in PACKAGED:
+        weights = PACKAGED[size][0].name
     if weights is None:
         raise ValueError(
             f"weights must name what stylizing-vit-{size} was trained on, got None. Choose one of "

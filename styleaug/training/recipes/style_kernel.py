@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from styleaug.stylizers.style_kernel import PACKAGED
 from styleaug.stylizers.style_kernel_network import StyleKernelConfig, StyleKernelNetwork
 from styleaug.training.config import TrainConfig
 from styleaug.training.discriminators import patch_discriminator
@@ -17,6 +18,7 @@ from styleaug.training.losses import anatomy_loss, content_loss, gram_loss, lsga
 from styleaug.training.recipes.base import Phase, Recipe, scales_by_layer
 from styleaug.training.recipes.networks import Perception, load_encoder
 from styleaug.training.recipes.structure import STRUCTURE, structure_losses
+from styleaug.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class StyleKernelRecipe(Recipe):
     }
     options_type = StyleKernelOptions
     options: StyleKernelOptions
+    published: ClassVar[Sequence[Weights]] = PACKAGED
     discriminator_steps: ClassVar[float] = 0.5
 
     def __init__(self, config: TrainConfig) -> None:
