@@ -68,8 +68,10 @@ def align(
     queries = F.normalize(parts[0], dim=3)
     gates = [x.flatten(2).unsqueeze(3) for x in threshold]  # (B, heads, N, 1)
     step = max(1, _BLOCK // (heads * parts[1].shape[2]))
-    found = [
-        _attend(
+    # one tensor for all: results that lie between the blocks would part the heap
+    aligned = queries.new_empty(*queries.shape[:3], parts[2].shape[3])
+    for rows in (slice(at, at + step) for at in range(0, queries.shape[2], step)):
+        aligned[:, :, rows] = _attend(
             queries[:, :, rows],
             parts[1],
             parts[2],
@@ -79,9 +81,7 @@ def align(
             gate,
             renormalise,
         )
-        for rows in (slice(at, at + step) for at in range(0, queries.shape[2], step))
-    ]
-    aligned = torch.cat(found, dim=2).transpose(2, 3).flatten(1, 2)
+    aligned = aligned.transpose(2, 3).flatten(1, 2)
     shaped: Tensor = aligned.unflatten(2, query.shape[2:])
     return shaped
 
