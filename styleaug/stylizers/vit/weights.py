@@ -9,7 +9,6 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from styleaug.features import IMAGENET_MEAN, IMAGENET_STD
 from styleaug.stylizers.vit.network import CONFIGS, StylizingViTNetwork, ViTConfig
 from styleaug.weights import (
     EXTRA,
@@ -33,8 +32,8 @@ PACKAGED = {
             "CC BY 4.0",
             "H&E and other stains, fluorescence, blood smears, skin, fundus, X-rays, CT, "
             "photographs",
-            mean=IMAGENET_MEAN,
-            std=IMAGENET_STD,
+            mean=(0.485, 0.456, 0.406),
+            std=(0.229, 0.224, 0.225),
             sha256="57ab6a6e8628ba6e577d055c8c6b1bd011b2bce179398616535939ea7c10dd08",
             size=11661442,
             package=EXTRA,
