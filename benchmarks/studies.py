@@ -57,6 +57,7 @@ GROUPS = {
     "idempotency": ("idempotency",),
     "low-resolution restoration": ("low_res_restoration",),
     "LPIPS": ("lpips",),
+    "contrastive": ("contrastive_style", "contrastive_content"),
 }
 STYLE_KERNEL_STEPS: dict[str, dict[str, dict[str, object]]] = {
     "base": {
@@ -92,7 +93,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", required=True, help="folder of the runs")
     add_device(parser)
     options = parser.parse_args()
-    variants = variants_of(options.study, options.lpips)
+    own = TrainConfig.from_file(options.config).weights
+    variants = variants_of(options.study, {"lpips": options.lpips, **own})
     judges = Judges(options)
     pairs = [
         (content.to(options.device), style.to(options.device))
@@ -112,11 +114,13 @@ def main() -> None:
     print(write_record(options.study, results, device=options.device))
 
 
-def variants_of(study: str, lpips: float) -> dict[str, dict[str, dict[str, object]]]:
-    """Return the settings of every run of a study."""
+def variants_of(
+    study: str, weights: Mapping[str, float]
+) -> dict[str, dict[str, dict[str, object]]]:
+    """Return the settings of every run of a study, given the weights of losses that are set."""
     if study == "extractors":
         return extractor_variants()
-    return losses(lpips) if study == "rast-ablation" else style_kernel_parts()
+    return losses(weights) if study == "rast-ablation" else style_kernel_parts()
 
 
 def style_kernel_parts() -> dict[str, dict[str, dict[str, object]]]:
@@ -136,9 +140,9 @@ def extractor_variants() -> dict[str, dict[str, object]]:
     }
 
 
-def losses(lpips: float) -> dict[str, dict[str, object]]:
+def losses(weights: Mapping[str, float]) -> dict[str, dict[str, object]]:
     """Return the weights of a run with all losses and of runs without some of them."""
-    everything = {**RASTRecipe.default_weights, **ADDED, "lpips": lpips}
+    everything = {**RASTRecipe.default_weights, **ADDED, **weights}
     variants: dict[str, dict[str, object]] = {"all": {"weights": everything}}
     for group, names in GROUPS.items():
         if any(everything[name] for name in names):

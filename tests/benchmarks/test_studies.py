@@ -13,7 +13,7 @@ from styleaug.training.recipes import RECIPES
 
 @pytest.mark.parametrize("study", studies.STYLIZERS)
 def test_every_variant_is_a_run_that_can_be_configured(study):
-    found = studies.variants_of(study, lpips=0.0)
+    found = studies.variants_of(study, {})
     recipe = studies.STYLIZERS[study]
     seen = set()
     for changes in found.values():
@@ -37,6 +37,15 @@ def test_style_kernel_grows_from_attention_alone_to_what_it_is():
         for p, n in zip(list(found.values()), list(found.values())[1:], strict=False)
     ]
     assert changed == [1] * 5
+
+
+def test_rast_is_trained_without_losses_that_the_settings_weigh():
+    found = studies.losses({"edges": 2.0, "adversarial": 0.5, "contrastive_style": 1.0})
+    assert all(changes["weights"]["edges"] == 2.0 for changes in found.values())
+    assert found["all"]["weights"]["adversarial"] == 0.5
+    assert found["without adversarial"]["weights"]["adversarial"] == 0.0
+    assert found["without contrastive"]["weights"]["contrastive_style"] == 0.0
+    assert "without LPIPS" not in found
 
 
 def test_restoration_is_measured_on_smaller_copies_too():
