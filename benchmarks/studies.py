@@ -110,8 +110,20 @@ def main() -> None:
         name, _, file = text.partition("=")
         stylizer = create_stylizer(name, weights=file or None).to(options.device)
         results[f"beside: {name}"] = evaluate(stylizer, pairs, judges)
-    results = {"config": Path(options.config).read_text(), **results}
-    print(write_record(options.study, results, device=options.device))
+    record = {"settings": settings(options), "variants": results}
+    print(write_record(options.study, record, device=options.device))
+
+
+def settings(options: argparse.Namespace) -> dict[str, object]:
+    """Return what the runs have in common, without paths."""
+    config = TrainConfig.from_file(options.config)
+    names = ("steps", "size", "batch_size", "learning_rate", "precision")
+    start = config.start if config.start and not Path(config.start).exists() else ""
+    return {
+        **{name: getattr(config, name) for name in names},
+        "start": start,
+        "kinds": sorted(path.name for path in Path(options.held_out).iterdir() if path.is_dir()),
+    }
 
 
 def variants_of(

@@ -352,6 +352,39 @@ def _mean(runs: list[Record], test: str, key: str) -> float:
     return statistics.mean(run[test][key] for run in runs)
 
 
+MEASURED = {
+    "style": "style, of the content's",
+    "color": "colour, of the content's",
+    "edges": "edges",
+    "ssim": "SSIM",
+    "lpips": "LPIPS",
+    "flicker": "LPIPS of neighbouring frames",
+    "restored": "restored, 128 px",
+    "restored, 64 px": "64 px",
+    "restored, 32 px": "32 px",
+    "drift": "drift",
+}
+"""Columns of the training studies, and their heads."""
+
+
+def _study(results: Record) -> str:
+    """Return a row for every variant of a training study."""
+    found, rows = results["settings"], results["variants"]
+    keys = [key for key in MEASURED if all(key in row for row in rows.values())]
+    start = f" from the weights {found['start']!r}" if found["start"] else " from random layers"
+    text = (
+        f"{found['steps']} steps of {found['batch_size']} pairs of {found['size']} pixels"
+        f"{start} for every variant, one seed; measured at 128 pixels on held-out images of "
+        f"{len(found['kinds'])} kinds, every kind in the style of every kind. `restored`: SSIM of "
+        "the content and what is restored of it; `drift`: how much a second pass changes."
+    )
+    table = _table(
+        ["variant", *(MEASURED[key] for key in keys)],
+        [[name, *(f"{row[key]:.3f}" for key in keys)] for name, row in rows.items()],
+    )
+    return f"{text}\n\n{table}"
+
+
 def _ct(results: Record) -> str:
     settings = results["settings"]
     rows = [
@@ -537,6 +570,8 @@ SECTIONS: dict[str, tuple[str, Callable[[Record], str]]] = {
     "compare": ("All stylizers", _compare),
     "protocol": ("White cells by the protocol of Stylizing ViT", _protocol),
     "ct": ("CT: tissues across scanners and windows", _ct),
+    "rast-ablation": ("RAST without each of its losses", _study),
+    "style-kernel-ablation": ("StyleKernel, part by part", _study),
     "quality": ("Style and structure", _quality),
     "stylex": ("StyleX", _stylex),
     "slides": ("Whole slides", _slides),

@@ -5,7 +5,7 @@ import argparse
 import pytest
 import torch
 
-from benchmarks import studies
+from benchmarks import studies, tables
 from styleaug import create_stylizer
 from styleaug.training import TrainConfig
 from styleaug.training.recipes import RECIPES
@@ -55,6 +55,27 @@ def test_restoration_is_measured_on_smaller_copies_too():
     assert found["restored, 64 px"] == pytest.approx(found["restored, 32 px"], abs=0.2)
     assert 0.5 < found["restored, 64 px"] <= 1.0
     assert "style" not in found
+
+
+def test_a_record_tells_what_the_runs_have_in_common_and_no_paths(tmp_path):
+    config = tmp_path / "study.toml"
+    config.write_text(
+        'recipe = "rast"\ncontent = ["x"]\noutput = "y"\nsteps = 7\nstart = "medical"\n'
+    )
+    (tmp_path / "held" / "skin").mkdir(parents=True)
+    options = argparse.Namespace(config=str(config), held_out=str(tmp_path / "held"))
+    found = studies.settings(options)
+    assert found["steps"] == 7
+    assert found["start"] == "medical"
+    assert found["kinds"] == ["skin"]
+    weights = tmp_path / "run.safetensors"
+    weights.touch()
+    config.write_text(config.read_text().replace("medical", str(weights)))
+    found = studies.settings(options)
+    assert str(tmp_path) not in str(found)
+    table = tables._study({"settings": found, "variants": {"all": {"edges": 0.5, "ssim": 0.25}}})
+    assert "| all | 0.500 | 0.250 |" in table
+    assert "LPIPS" not in table
 
 
 def test_a_clip_moves_by_two_pixels():
