@@ -101,9 +101,9 @@ def _shift(results: Record) -> str:
         lines.append((row["arm"], row["test"], *figures, gain, row.get("p", ""), row["runs"]))
     tuned = settings.get("backbone", "small") != "small"
     network = "EfficientNet-Lite0, fine-tuned from its ImageNet weights: " if tuned else ""
+    seeds = "one seed" if settings["seeds"] == 1 else f"up to {settings['seeds']} seeds"
     text = (
-        f"{network}{settings['steps']} steps, {settings['size']} pixels, up to "
-        f"{settings['seeds']} seeds. "
+        f"{network}{settings['steps']} steps, {settings['size']} pixels, {seeds}. "
         "`unseen` is the mean over unseen domains and seeds, `worst` that of the worst pair, `at "
         "home` that on held-out images of the training domains; gain over no augmentation with its "
         "95 % interval and a paired t-test, over pairs of domain and seed.\n\n"
@@ -559,6 +559,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Record], str]]] = {
     "shift-classes": ("White cells: four classes, three laboratories", _shift),
     "shift-changes": ("White cells: changes of appearance, and alignment by the default", _shift),
     "shift-imagenet": ("White cells: a network with ImageNet weights, fine-tuned", _shift),
+    "shift-imagenet-long": ("White cells: the same network, trained longer", _shift),
     "shift-nuclei": ("Nuclei: segmentation across stains", _shift),
     "shift-cells": ("White cells: segmentation across laboratories", _shift),
     "shift-cells-changes": ("White cells: segmentation, changes of appearance", _shift),
