@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cache
 from hashlib import blake2b
 from threading import Lock
 
@@ -18,7 +19,11 @@ import torch.distributed
 import torch.utils.data
 from torch import Tensor
 
-_GOLDEN = 0x9E3779B97F4A7C15
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_FACTORS = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
+_UNUSED = np.uint64(11)
+"""Bits of 64 that a float64 has no room for."""
 _MASK = 0x7FFFFFFFFFFFFFFF
 _COUNTING = Lock()
 """Held while draws are counted, so that two threads never draw the same numbers. It belongs to the
@@ -102,16 +107,20 @@ def process_stream() -> int:
 
 def uniforms(keys: np.ndarray, columns: int) -> Tensor:
     """Return ``(len(keys), columns)`` float64 numbers in [0, 1), one row per key (SplitMix64)."""
-    steps = np.arange(1, columns + 1, dtype=np.uint64) * np.uint64(_GOLDEN)
-    bits = _mix(keys[:, None] + steps[None, :])
-    return torch.from_numpy((bits >> np.uint64(11)).astype(np.float64) * 2.0**-53)
+    bits = _mix(keys[:, None] + _steps(columns))
+    return torch.from_numpy((bits >> _UNUSED).astype(np.float64) * 2.0**-53)
+
+
+@cache
+def _steps(columns: int) -> np.ndarray:
+    return np.arange(1, columns + 1, dtype=np.uint64) * _GOLDEN
 
 
 def _mix(bits: np.ndarray) -> np.ndarray:
     """Apply the finalizer of SplitMix64 (Steele, Lea & Flood 2014) to an array of uint64."""
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: np.ndarray = bits ^ (bits >> np.uint64(31))
+    bits = (bits ^ (bits >> _SHIFTS[0])) * _FACTORS[0]
+    bits = (bits ^ (bits >> _SHIFTS[1])) * _FACTORS[1]
+    mixed: np.ndarray = bits ^ (bits >> _SHIFTS[2])
     return mixed
 
 

@@ -59,6 +59,8 @@ class StyleParams:
 
     def repeat(self, times: int) -> StyleParams:
         """Return params in which every entry stands ``times`` times in a row."""
+        if times == 1:
+            return self
         rows = [row for row in range(len(self)) for _ in range(times)]
         return StyleParams(
             tuple(self.applied[row] for row in rows),

@@ -173,7 +173,7 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         return StyleParams(
             applied=tuple(applied.tolist()),
             style=tuple(style if self.per_instance else style[:1] * count),
-            alpha=tuple((low + (high - low) * strength).clamp_max_(high).tolist()),
+            alpha=tuple(min(low + (high - low) * place, high) for place in strength.tolist()),
             fingerprint=self.source.fingerprint(count),
         )
 

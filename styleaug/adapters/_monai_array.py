@@ -26,9 +26,9 @@ from styleaug.stylizers.options import StylizerOptions
 from styleaug.transform import StyleTransfer as CoreStyleTransfer
 
 try:
-    from monai.data import get_track_meta
+    from monai.data import MetaTensor, get_track_meta
     from monai.transforms import InvertibleTransform, RandomizableTransform
-    from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
+    from monai.utils import TransformBackends, convert_to_tensor
 except (ImportError, RuntimeError) as error:
     raise missing_host("monai", error) from error
 
@@ -134,16 +134,15 @@ class StyleTransfer(InvertibleTransform):
             regions: Its mask or label map, ``(1, H, W)`` or ``(1, H, W, D)``, where ``region`` is
                 a number of classes.
         """
-        whole = convert_to_tensor(img, track_meta=get_track_meta())
-        out = self.stylize(whole, self.params, regions)
+        out = self.stylize(img, self.params, regions)
         return self.push_transform(out) if get_track_meta() else out  # type: ignore[no-untyped-call]
 
     def stylize(self, img: Any, params: StyleParams, regions: Any = None) -> Any:
-        """Return an image stylized by given params, without recording the operation."""
+        """Return an image stylized by given params, a tensor, without recording the operation."""
         check_worker(self.core.device)
         images, maps = self._records(img, regions)
         out = self.core.apply_transform(images, params.repeat(len(images)), regions=maps)
-        return convert_to_dst_type(out, dst=img)[0]
+        return _tracked(torch.as_tensor(out), img)
 
     def show(
         self, img: Any, regions: Any = None, *, limit: int = 8, params: StyleParams | None = None
@@ -225,9 +224,10 @@ class RandStyleTransfer(RandomizableTransform, InvertibleTransform):
         check_worker(self.transform.core.device)
         if randomize:
             self.randomize()
-        img = convert_to_tensor(img, track_meta=get_track_meta())
-        drawn = self.params if self._do_transform else None
-        out = img if drawn is None else self.transform.stylize(img, drawn, regions)
+        if self._do_transform and self.params is not None:
+            out = self.transform.stylize(img, self.params, regions)
+        else:
+            out = convert_to_tensor(img, track_meta=get_track_meta())
         return self.push_transform(out) if get_track_meta() else out  # type: ignore[no-untyped-call]
 
     def show(self, img: Any, regions: Any = None, *, seed: int = 0, limit: int = 8) -> Image:
@@ -253,6 +253,17 @@ class RandStyleTransfer(RandomizableTransform, InvertibleTransform):
         """Return the data unchanged: no position has moved."""
         self.pop_transform(data)
         return data
+
+
+def _tracked(painted: torch.Tensor, img: Any) -> torch.Tensor:
+    """Return painted pixels with the meta data of the image they were, where MONAI tracks it."""
+    dense = painted.contiguous()
+    if not get_track_meta():
+        return dense
+    if not isinstance(img, MetaTensor):
+        return MetaTensor(dense)
+    tracked: MetaTensor = dense.as_subclass(MetaTensor).copy_meta_from(img)  # all there is of it
+    return tracked
 
 
 def _refuse_volumes(styles: Any) -> None:

@@ -98,10 +98,10 @@ class RandStyleTransferd(RandomizableTransform, MapTransform, InvertibleTransfor
             self.transform.randomize()
         regions = _regions(sample, self.regions_key)
         for key in self.key_iterator(sample):
-            image = convert_to_tensor(sample[key], track_meta=get_track_meta())
             if self._do_transform:
-                image = self.transform(image, randomize=False, regions=regions)
-            sample[key] = image
+                sample[key] = self.transform(sample[key], randomize=False, regions=regions)
+            else:
+                sample[key] = convert_to_tensor(sample[key], track_meta=get_track_meta())
             if get_track_meta():
                 self.push_transform(sample, key)  # type: ignore[no-untyped-call]
         return sample

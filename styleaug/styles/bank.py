@@ -313,7 +313,7 @@ class StyleBank:
 
     def draw(self, uniforms: Tensor, applied: Tensor) -> list[int]:
         """Return a style id for every image; all styles are equally likely."""
-        return (uniforms * len(self)).long().tolist()
+        return [int(place * len(self)) for place in uniforms.tolist()]
 
     def codes(self, ids: Sequence[int], batch: Tensor, stylizer: Stylizer) -> StyleCode:
         """Return the codes of some style ids on the device of the batch."""
@@ -322,7 +322,8 @@ class StyleBank:
         place = str(batch.device)
         if place not in self._on:
             self._on[place] = self.code.to(batch.device)
-        return self._on[place][list(ids)]
+        code = self._on[place]
+        return code[ids[0]] if len(ids) == 1 else code[list(ids)]
 
     def check_fits(self, stylizer: Stylizer) -> None:
         """Raise ``ValueError`` unless the bank was encoded by this stylizer and its weights."""

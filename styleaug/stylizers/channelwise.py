@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from styleaug.stylizers import planes
 from styleaug.stylizers.base import Maps
 from styleaug.stylizers.code import StyleCode
 from styleaug.stylizers.content_code import own_maps
+from styleaug.stylizers.planes import LEVELS
 from styleaug.stylizers.statistics import ColorStatistics
-
-LEVELS = 256
 
 
 class ChannelwiseStylizer(ColorStatistics):
@@ -23,7 +23,7 @@ class ChannelwiseStylizer(ColorStatistics):
     """
 
     def _encode_bytes(self, pixels: np.ndarray) -> dict[str, Tensor]:
-        """Return what `_encode_style` returns, of uint8 ``(B, C, N)`` with 1 or 3 channels."""
+        """Return what `_encode_style` returns, of uint8 ``(B, C, H, W)``, plane by plane."""
         raise NotImplementedError(f"{type(self).__name__} must implement _encode_bytes.")
 
     def _mapped_levels(self, own: Maps, maps: Maps, alpha: Tensor) -> np.ndarray:
@@ -40,9 +40,8 @@ class ChannelwiseStylizer(ColorStatistics):
     @torch.no_grad()
     def encode_bytes(self, style: Tensor) -> StyleCode:
         """Encode checked uint8 images ``(S, C, H, W)`` on the CPU: 1, 3 or 4 channels."""
-        return StyleCode(_in_rgb(self._encode_bytes(_pixels(style))), self.identity)
+        return StyleCode(_in_rgb(self._encode_bytes(planes.split(style)[:, :3])), self.identity)
 
-    @torch.no_grad()
     def stylize_bytes(self, content: Tensor, style_code: StyleCode, alpha: Tensor) -> Tensor:
         """Stylize checked uint8 images on the CPU through tables.
 
@@ -64,37 +63,33 @@ class ChannelwiseStylizer(ColorStatistics):
             >>> Colorist().stylize_bytes(grey, code, torch.tensor([0.5])).unique()
             tensor([64], dtype=torch.uint8)
         """
-        pixels, out = _pixels(content), torch.empty_like(content)
-        own = own_maps(style_code.maps) or _in_rgb(self._encode_bytes(pixels))
-        tables = self._tables(own, style_code.maps, alpha, pixels.shape[1])
-        for planes, curves, places in zip(pixels, tables, out.numpy(), strict=True):
-            for plane, curve, place in zip(planes, curves, places, strict=False):
-                mapped = plane.tobytes().translate(curve.tobytes())
-                place[:] = np.frombuffer(mapped, dtype=np.uint8).reshape(place.shape)
+        pixels = planes.split(content)
+        colors = pixels[:, :3]
+        own = own_maps(style_code.maps) or _in_rgb(self._encode_bytes(colors))
+        out = np.empty_like(pixels)
+        tables = self._tables(own, style_code.maps, alpha, colors.shape[1])
+        planes.mapped(colors, tables, out[:, :3])
         if content.shape[1] == 4:
-            out[:, 3] = content[:, 3]
-        return out
+            out[:, 3] = pixels[:, 3]
+        return planes.joined(out, content)
 
     def _tables(self, own: Maps, maps: Maps, alpha: Tensor, channels: int) -> np.ndarray:
         """Return the level that every level becomes, uint8 ``(B, channels, 256)``."""
-        mapped = self._mapped_levels(own, maps, alpha).clip(0.0, 1.0)
+        mapped = self._mapped_levels(own, maps, alpha)
+        np.minimum(np.maximum(mapped, 0.0, out=mapped), 1.0, out=mapped)
         if channels == 1:
             mapped = mapped.mean(axis=1, keepdims=True)
-        tables: np.ndarray = np.rint(mapped * (LEVELS - 1)).astype(np.uint8)
-        tables[alpha.numpy() == 0] = np.arange(LEVELS, dtype=np.uint8)
+        mapped *= LEVELS - 1
+        tables: np.ndarray = np.rint(mapped, out=mapped).astype(np.uint8)
+        unchanged = alpha.numpy() == 0
+        if unchanged.any():
+            tables[unchanged] = np.arange(LEVELS, dtype=np.uint8)
         return tables
 
 
 _CPU = torch.device("cpu")
 VALUES = torch.arange(LEVELS, dtype=torch.float32) / (LEVELS - 1)
 """The 256 levels as a stylizer sees them, ``(256,)``."""
-
-
-def _pixels(images: Tensor) -> np.ndarray:
-    """Return the colours of images channel by channel, uint8 ``(B, C, N)``."""
-    colors = images.numpy()[:, :3]
-    pixels: np.ndarray = np.ascontiguousarray(colors.reshape(*colors.shape[:2], -1))
-    return pixels
 
 
 def _in_rgb(maps: Maps) -> dict[str, Tensor]:

@@ -65,9 +65,13 @@ class StyleCode:
         return next(iter(self.maps.values())).shape[0]
 
     def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> StyleCode:
-        """Return the chosen styles as a code; an integer gives a code of one style."""
+        """Return the chosen styles as a code; an integer gives a code of one style.
+
+        Integers and slices share the memory of this code.
+        """
         if isinstance(index, int):
-            index = [index]
+            row = range(len(self))[index]
+            index = slice(row, row + 1)
         if isinstance(index, slice | Tensor):
             maps = {name: tensor[index] for name, tensor in self.maps.items()}
         else:

@@ -11,6 +11,7 @@ from torch import Tensor
 from styleaug.functional import MIN_STD, channel_moments
 from styleaug.stylizers.base import Maps
 from styleaug.stylizers.channelwise import VALUES, ChannelwiseStylizer
+from styleaug.stylizers.planes import sums
 
 
 class Colorist(ChannelwiseStylizer):
@@ -39,7 +40,9 @@ class Colorist(ChannelwiseStylizer):
         return {"mean": mean, "std": std}
 
     def _encode_bytes(self, pixels: np.ndarray) -> dict[str, Tensor]:
-        mean, square = (total / pixels.shape[2] for total in _sums(pixels))
+        size = pixels.shape[2] * pixels.shape[3]
+        total, squares = sums(pixels)
+        mean, square = total / (255.0 * size), squares / (255.0**2 * size)
         std = np.sqrt((square - mean**2).clip(1e-12))  # as channel_moments does
         both = {"mean": mean, "std": std}
         return {k: torch.from_numpy(v.astype(np.float32)[..., None, None]) for k, v in both.items()}
@@ -55,31 +58,20 @@ class Colorist(ChannelwiseStylizer):
         mean, std, style_mean, style_std = (
             kept[name].numpy()[..., 0] for kept in (own, maps) for name in ("mean", "std")
         )
-        strength, least = alpha.numpy()[:, None, None], std.clip(np.float32(MIN_STD))
+        strength, least = alpha.numpy()[:, None, None], np.maximum(std, _LEAST)
         gain, offset = _gain_and_offset(mean, least, style_mean, style_std, strength)
-        mapped: np.ndarray = VALUES.numpy() * gain + offset
+        mapped: np.ndarray = _VALUES * gain
+        mapped += offset
         return mapped
 
 
+_LEAST, _VALUES = np.float32(MIN_STD), VALUES.numpy()
 _Array = TypeVar("_Array", Tensor, np.ndarray)
 
 
 def _gain_and_offset(
     mean: _Array, std: _Array, style_mean: _Array, style_std: _Array, strength: _Array
 ) -> tuple[_Array, _Array]:
-    gain = 1.0 - strength + strength * style_std / std
-    return gain, (1.0 - strength) * mean + strength * style_mean - gain * mean
-
-
-_RUN = 256
-"""Bytes whose squares add up exactly in float32, in any order: 256 * 255 ** 2 < 2 ** 24."""
-
-
-def _sums(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sum of the values in [0, 1] and of their squares, float64 ``(B, C)``."""
-    whole = pixels.shape[2] // _RUN * _RUN
-    runs = pixels[:, :, :whole].astype(np.float32).reshape(*pixels.shape[:2], -1, 1, _RUN)
-    rest = pixels[:, :, whole:].astype(np.float64)
-    total = (runs @ np.ones((_RUN, 1), np.float32)).sum(axis=(2, 3, 4), dtype=np.float64)
-    squares = (runs @ runs.swapaxes(3, 4)).sum(axis=(2, 3, 4), dtype=np.float64)
-    return (total + rest.sum(axis=2)) / 255.0, (squares + (rest**2).sum(axis=2)) / 255.0**2
+    kept = 1.0 - strength
+    gain = kept + strength * style_std / std
+    return gain, kept * mean + strength * style_mean - gain * mean
