@@ -78,8 +78,13 @@ def bounded(matrix: Tensor, limit: float) -> Tensor:
         >>> bounded(torch.diag(torch.tensor([1.0, 2.0, 99.0]))[None], 4.0).diagonal(dim1=1, dim2=2)
         tensor([[1.0000, 1.9718, 4.0039]])
     """
-    one, wide = torch.eye(3, device=matrix.device, dtype=torch.float64), matrix.double()
-    square = (wide / limit) @ (wide / limit)
+    wide = matrix.double()
+    if matrix.device.type == "cpu" and not torch.compiler.is_compiling():
+        values, vectors = torch.linalg.eigh(wide)
+        lowered: Tensor = values * ((1.0 + (values / limit) ** 4) / (1.0 + limit**-4)) ** -0.25
+        turned: Tensor = (vectors * lowered.unsqueeze(1)) @ vectors.transpose(1, 2)
+        return turned.to(matrix.dtype)
+    one, square = torch.eye(3, device=matrix.device, dtype=torch.float64), wide @ wide / limit**2
     root, _ = matrix_roots((one + square @ square) / (1.0 + limit**-4))
     return (wide @ matrix_roots(root)[1]).to(matrix.dtype)
 
@@ -148,10 +153,10 @@ class ClassFit(nn.Module):
 
 
 def solve_positive(matrix: Tensor, right: Tensor) -> Tensor:
-    """Return the solutions ``(B, N, K)`` of positive definite systems, by elimination.
+    """Return the solutions ``(B, N, K)`` of positive definite systems.
 
-    In plain operations: for a few unknowns this is as fast as a library's, waits for no device and
-    can be exported.
+    By Cholesky's method on a CPU; elsewhere by elimination in plain operations, which waits for no
+    device and can be exported.
 
     Args:
         matrix: ``(B, N, N)``, positive definite and not badly conditioned.
@@ -161,6 +166,13 @@ def solve_positive(matrix: Tensor, right: Tensor) -> Tensor:
         >>> solve_positive(torch.eye(2)[None] * 4.0, torch.ones(1, 2, 1)).flatten()
         tensor([0.2500, 0.2500])
     """
+    if matrix.device.type == "cpu" and not torch.compiler.is_compiling():
+        return torch.cholesky_solve(right, torch.linalg.cholesky_ex(matrix)[0])
+    return eliminated(matrix, right)
+
+
+def eliminated(matrix: Tensor, right: Tensor) -> Tensor:
+    """Return the solutions of positive definite systems by elimination; as `solve_positive`."""
     count = matrix.shape[1]
     rows = torch.cat([matrix, right], dim=2)
     for index in range(count):

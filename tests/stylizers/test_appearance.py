@@ -20,7 +20,13 @@ from styleaug.stylizers.appearance_code import (
     mean_and_covariance,
     sample_pixels,
 )
-from styleaug.stylizers.appearance_fit import ClassFit, Transport, solve_positive
+from styleaug.stylizers.appearance_fit import (
+    ClassFit,
+    Transport,
+    bounded,
+    eliminated,
+    solve_positive,
+)
 from styleaug.stylizers.appearance_network import AppearanceNetwork, map_colors, paint
 from styleaug.stylizers.detail import REACH, amplify_detail
 from styleaug.training.composition import shuffle_blocks
@@ -128,13 +134,23 @@ def test_the_colours_of_classes_are_means_of_pixels():
     assert found.max() < 1
 
 
-def test_elimination_solves_as_a_library_does():
+@pytest.mark.parametrize("solve", [solve_positive, eliminated])
+def test_positive_systems_are_solved_as_a_library_does(solve):
     torch.manual_seed(3)
     factor = torch.randn(4, 16, 20, dtype=torch.float64)
     matrix = factor @ factor.transpose(1, 2) + 0.05 * torch.eye(16)
     right = torch.randn(4, 16, 3, dtype=torch.float64)
     expected = torch.linalg.solve(matrix, right)
-    assert torch.allclose(solve_positive(matrix, right), expected, atol=1e-8)
+    assert torch.allclose(solve(matrix, right), expected, atol=1e-8)
+
+
+def test_the_bound_of_stretching_is_one_on_every_device(monkeypatch):
+    factor = torch.randn(64, 3, 3, generator=torch.Generator().manual_seed(5)) * 2.0
+    matrix = factor @ factor.transpose(1, 2) + 0.01 * torch.eye(3)
+    here = bounded(matrix, 5.0)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)  # as on a GPU
+    assert torch.allclose(here, bounded(matrix, 5.0), atol=1e-5)
+    assert torch.linalg.eigvalsh(here).max() < 5.01
 
 
 def test_classes_that_are_found_in_both_pictures_come_near_each_other():
