@@ -5,12 +5,14 @@ chosen content is painted in a style of its own kind and of `OTHERS` other kinds
 of `styleaug list` that can be built; `missing` of the record says why others could not.
 ``--weights rast=FILE`` brings weights, ``--features FILE`` is VGG-19's file (torchvision's by
 default), ``--lpips FILE`` AlexNet's ("default" downloads it; without, LPIPS and ArtFID are left
-out), and ``--artfid`` adds ArtFID, whose Inception is downloaded.
+out), and ``--artfid`` adds ArtFID, by a network that can be installed (`benchmarks.backbones`).
 
 * style: distance of the means and deviations of VGG-19 maps to the style's, as a share of what the
   content has;
 * edges, and its worst hundredth; ssim; lpips: output against content;
-* artfid: contents and styles at once;
+* artfid: ``(1 + LPIPS) (1 + FID)``. Contents and styles are the same kinds of images, so that a
+  distance of all outputs to all styles would praise doing nothing. It is taken kind by kind, from
+  squares of what was painted in styles of a kind to squares of images of that kind, and averaged;
 * truth: PSNR over leaving the content as it is, dB, where the answer is known (`benchmarks.truth`,
   styles of the same image and of another), and the share of cases that got worse;
 * times colorist: time of a batch of 8 x 224 x 224 with given codes, medians of runs in turns;
@@ -25,6 +27,7 @@ import gc
 import inspect
 import json
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -35,6 +38,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.answers import Case, made_cases
+from benchmarks.backbones import EarlyFeatures
 from benchmarks.quality import read_kinds
 from benchmarks.record import add_device, time_in_turns, write_record
 from benchmarks.truth import psnr
@@ -42,7 +46,7 @@ from styleaug import Stylizer, create_stylizer
 from styleaug.features import FeatureExtractor
 from styleaug.functional import edge_correlation, moment_distance, ssim
 from styleaug.images import contact_sheet, to_picture
-from styleaug.metrics import LPIPS, ArtFID
+from styleaug.metrics import LPIPS, FrechetDistance
 from styleaug.stylizers import STYLIZERS
 from styleaug.training.recipes.networks import style_features
 from styleaug.weights import at_hand
@@ -50,10 +54,14 @@ from styleaug.weights import at_hand
 OTHERS = 3
 """Styles of other kinds for every content."""
 
+MODELS = 8
+"""Half of the images of a kind that a Fréchet distance goes to, if there are so many."""
+
 SHOWN = 6
 """Rows of the picture, where none are named."""
 
 Pair = tuple[Tensor, Tensor]
+NamedPair = tuple[Tensor, Tensor, str]
 
 
 def main() -> None:
@@ -62,13 +70,16 @@ def main() -> None:
     stylizers, missing = build_all(dict(text.split("=", 1) for text in options.weights))
     stylizers = {name: stylizer.to(options.device) for name, stylizer in stylizers.items()}
     kinds = read_kinds(options.images, options.each)
-    pairs = [(a.to(options.device), b.to(options.device)) for a, b in pairs_of(kinds)]
+    named = [(a.to(options.device), b.to(options.device), kind) for a, b, kind in pairs_of(kinds)]
+    pairs = [(content, style) for content, style, _ in named]
+    more = read_kinds(options.images, MODELS) if options.artfid else {}
+    models = {kind: torch.cat(list(map(squares, images))) for kind, images in more.items()}
     cases = known_answers(options.images, options.each, options.seed)
     extractor = style_features(options.features).to(options.device)
     print(f"{len(pairs)} pairs, {len(cases)} cases; missing: {missing}", flush=True)
     table = looks(stylizers, pairs, extractor)
     for name, stylizer in stylizers.items():
-        found = table[name] | distances(stylizer, pairs, options)
+        found = table[name] | distances(stylizer, named, models, options)
         found |= truths(stylizer, cases, options.device) | memory(stylizer, options.device)
         table[name] = {key: round(value, 3) for key, value in found.items()}
         print(name, json.dumps(table[name]), flush=True)
@@ -109,8 +120,12 @@ def build_all(brought: Mapping[str, str]) -> tuple[dict[str, Stylizer], dict[str
     return found, missing
 
 
-def pairs_of(kinds: Mapping[str, Sequence[Tensor]]) -> list[Pair]:
-    """Return contents with styles of their own kind and of `OTHERS` kinds that follow it."""
+def pairs_of(kinds: Mapping[str, Sequence[Tensor]]) -> list[NamedPair]:
+    """Return contents with styles of their own kind and of `OTHERS` kinds that follow it.
+
+    Returns:
+        Contents, styles, and the kinds of the styles.
+    """
     names = list(kinds)
     pairs = []
     for place, name in enumerate(names):
@@ -118,8 +133,9 @@ def pairs_of(kinds: Mapping[str, Sequence[Tensor]]) -> list[Pair]:
         steps = sorted({round(i * len(names) / (OTHERS + 1)) for i in range(OTHERS + 1)})
         for index, content in enumerate(kinds[name][:half]):
             for step in steps:
-                styles = kinds[names[(place + step) % len(names)]]
-                pairs.append((content, styles[-1 - index % max(1, len(styles) // 2)]))
+                kind = names[(place + step) % len(names)]
+                styles = kinds[kind]
+                pairs.append((content, styles[-1 - index % max(1, len(styles) // 2)], kind))
     return pairs
 
 
@@ -156,19 +172,45 @@ def looks(
 
 
 def distances(
-    stylizer: Stylizer, pairs: Sequence[Pair], options: argparse.Namespace
+    stylizer: Stylizer,
+    pairs: Sequence[NamedPair],
+    models: Mapping[str, Tensor],
+    options: argparse.Namespace,
 ) -> dict[str, float]:
-    """Return LPIPS and ArtFID over all pairs, those that were asked for."""
+    """Return LPIPS and ArtFID over all pairs, those that were asked for.
+
+    Args:
+        stylizer: What paints.
+        pairs: Contents, styles, and the kinds of the styles.
+        models: `squares` of the images of every kind.
+        options: ``lpips``, ``artfid`` and ``device``.
+    """
     if not options.lpips:
         return {}
-    metric = ArtFID(weights=options.lpips) if options.artfid else LPIPS(weights=options.lpips)
-    metric = metric.to(options.device)
-    for content, style in pairs:
+    metric, painted = LPIPS(weights=options.lpips).to(options.device), defaultdict(list)
+    for content, style, kind in pairs:
         output = stylizer.stylize(content, stylizer.encode_style(style))
-        metric.update(*((output, content, style) if options.artfid else (output, content)))
-    if not options.artfid:
-        return {"lpips": float(metric.compute())}
-    return {"lpips": float(metric.lpips.compute()), "artfid": float(metric.compute())}
+        metric.update(output, content)
+        painted[kind].append(squares(output))
+    found = {"lpips": float(metric.compute())}
+    if options.artfid:
+        features = EarlyFeatures().to(options.device)
+        apart = [_frechet(features, torch.cat(painted[kind]), models[kind]) for kind in painted]
+        found["artfid"] = (1.0 + found["lpips"]) * (1.0 + float(np.mean(apart)))
+    return found
+
+
+def squares(images: Tensor, side: int = 64) -> Tensor:
+    """Return the squares ``(N, 3, side, side)`` that images ``(B, 3, H, W)`` are cut into."""
+    rows = images.unfold(2, side, side).unfold(3, side, side)
+    return rows.permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
+
+
+def _frechet(features: EarlyFeatures, output: Tensor, style: Tensor) -> float:
+    metric = FrechetDistance(features, size=features.size).to(output.device)
+    metric.update(output, of="output")
+    metric.update(style.to(output.device), of="style")
+    return float(metric.compute())
 
 
 def truths(stylizer: Stylizer, cases: Sequence[Case], device: str = "cpu") -> dict[str, float]:

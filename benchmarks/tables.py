@@ -314,6 +314,11 @@ def _compare(results: Record) -> str:
         "answer is known, and the share of cases in which that would have been better. "
         f"{results.get('note', '')}".strip()
     )
+    if any("artfid" in row for row in results["table"].values()):
+        text += (
+            " ArtFID takes its Fréchet distance kind by kind, from 40 features of EfficientNet-Lite0 "
+            "on squares of 64 pixels: it ranks the rows, and does not compare with other figures."
+        )
     missing = [f"`{name}` ({why})" for name, why in results["missing"].items()]
     left = f"\nNot measured: {', '.join(missing)}.\n" if missing else ""
     return f"{text}\n\n{_compared(results, COMPARED)}{left}"

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from benchmarks import compare, tables
@@ -12,6 +13,7 @@ from benchmarks.quality import read_kinds
 from benchmarks.record import write_record
 from styleaug import create_stylizer
 from styleaug.features import FeatureExtractor
+from styleaug.metrics import LPIPS
 from styleaug.stylizers import STYLIZERS
 
 
@@ -44,14 +46,16 @@ def test_every_content_meets_its_own_kind_and_others(images):
     pairs = compare.pairs_of(kinds)
     assert len(pairs) == 3 * 2 * 3
     for place, (name, crops) in enumerate(kinds.items()):
-        styles = [style for content, style in pairs if content is crops[0]]
+        styles = [style for content, style, _ in pairs if content is crops[0]]
         own = [any(style is crop for crop in kinds[name]) for style in styles]
         assert own == [True, False, False], place
-    assert all(content is not style for content, style in pairs)
+    assert all(content is not style for content, style, _ in pairs)
+    assert all(any(style is crop for crop in kinds[kind]) for _, style, kind in pairs)
 
 
 def test_the_figures_tell_a_stylizer_from_doing_nothing(images):
-    pairs = compare.pairs_of(read_kinds(images, 1))
+    named = compare.pairs_of(read_kinds(images, 1))
+    pairs = [(content, style) for content, style, _ in named]
     extractor = FeatureExtractor("vgg19", ["relu1_1"], weights=None)
     colorist, none = create_stylizer("colorist"), create_stylizer("colorist")
     none.stylize = lambda content, code: content
@@ -66,7 +70,38 @@ def test_the_figures_tell_a_stylizer_from_doing_nothing(images):
     assert compare.truths(none, cases) == {"truth": 0.0, "worse": 0.0}
     assert compare.truths(colorist, cases)["truth"] != 0.0
     silent = argparse.Namespace(lpips="", artfid=False, device="cpu")
-    assert compare.distances(colorist, pairs, silent) == {}
+    assert compare.distances(colorist, named, {}, silent) == {}
+
+
+def test_artfid_sees_that_nothing_was_done(images, monkeypatch):
+    monkeypatch.setattr(compare, "LPIPS", lambda weights: LPIPS(weights=None))
+    monkeypatch.setattr(compare, "EarlyFeatures", _Colors)
+    kinds = read_kinds(images, 2)
+    models = {kind: torch.cat(list(map(compare.squares, found))) for kind, found in kinds.items()}
+    colorist, none = create_stylizer("colorist"), create_stylizer("colorist")
+    none.stylize = lambda content, code: content
+    asked = argparse.Namespace(lpips="any", artfid=True, device="cpu")
+    found, nothing = (
+        compare.distances(each, compare.pairs_of(kinds), models, asked) for each in (colorist, none)
+    )
+    assert nothing["lpips"] == 0.0
+    assert 1.0 < found["artfid"] < 0.7 * nothing["artfid"]
+
+
+def test_images_are_cut_into_squares():
+    image = torch.arange(2 * 3 * 130 * 70.0).view(2, 3, 130, 70)
+    found = compare.squares(image)
+    assert found.shape == (4, 3, 64, 64)
+    assert torch.equal(found[3], image[1, :, 64:128, :64])
+
+
+class _Colors(torch.nn.Module):
+    """Mean colours, ten times, as they would be features."""
+
+    size = 3
+
+    def forward(self, images):
+        return 10.0 * images.mean(dim=(2, 3))
 
 
 def test_memory_and_the_picture(images):
