@@ -316,8 +316,8 @@ def _compare(results: Record) -> str:
     )
     if any("artfid" in row for row in results["table"].values()):
         text += (
-            " ArtFID takes its Fréchet distance kind by kind, from 40 features of EfficientNet-Lite0 "
-            "on squares of 64 pixels: it ranks the rows, and does not compare with other figures."
+            " ArtFID takes its Fréchet distance kind by kind, from 40 features of "
+            "EfficientNet-Lite0 on squares of 64 pixels: it ranks the rows, no more."
         )
     missing = [f"`{name}` ({why})" for name, why in results["missing"].items()]
     left = f"\nNot measured: {', '.join(missing)}.\n" if missing else ""
