@@ -50,6 +50,7 @@ def other_arms(training: Tensor, seed: int) -> dict[str, Callable[[], Arm]]:
         "HED jitter": lambda: Arm(hed_jitter),
         "changes of appearance": lambda: Arm(_changed(seed)),
         "changes of appearance, strong jitter": lambda: Arm(_both(_changed(seed), _strong_jitter)),
+        "wide changes of appearance": lambda: Arm(_changed(seed, (0.0, 2.0))),
         "MixStyle": lambda: Arm(mixstyle=True),
         "albumentations FDA": lambda: Arm(_albumentations("FDA", training, seed)),
         "albumentations HistogramMatching": lambda: Arm(
@@ -144,9 +145,9 @@ def _each(transform: Augment) -> Augment:
     return lambda images: torch.stack([transform(image) for image in images])
 
 
-def _changed(seed: int) -> Augment:
+def _changed(seed: int, strength: float | tuple[float, float] = 1.0) -> Augment:
     """Return changes of stain, light, optics, sensor and file; each for half of the images."""
-    return Appearance("stained", strength=1.0, p=0.5, seed=seed)
+    return Appearance("stained", strength=strength, p=0.5, seed=seed)
 
 
 def _both(first: Augment, second: Augment) -> Augment:
