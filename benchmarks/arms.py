@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
+from benchmarks.randaugment import rand_augment
 from styleaug import StyleBank, StyleTransfer, Stylizer, create_stylizer
 from styleaug.appearance import Appearance
 
@@ -29,10 +30,12 @@ class Arm:
     Attributes:
         augment: Changes batches ``(B, 3, S, S)`` in [0, 1]; None leaves them.
         mixstyle: Mix statistics of the first maps of the network.
+        moves: Pixels change their places, so that masks would have to follow: classes alone.
     """
 
     augment: Augment | None = None
     mixstyle: bool = False
+    moves: bool = False
 
 
 def other_arms(training: Tensor, seed: int) -> dict[str, Callable[[], Arm]]:
@@ -46,7 +49,10 @@ def other_arms(training: Tensor, seed: int) -> dict[str, Callable[[], Arm]]:
         "none": Arm,
         "jitter": lambda: Arm(_each(v2.ColorJitter(0.2, 0.2, 0.2, 0.02))),
         "strong jitter": lambda: Arm(_strong_jitter),
-        "TrivialAugment": lambda: Arm(_each(_trivial_augment)),
+        "TrivialAugment": lambda: Arm(_each(_trivial_augment), moves=True),
+        "RandAugment for H&E": lambda: Arm(
+            _each(lambda image: rand_augment(image, hed_jitter)), moves=True
+        ),
         "HED jitter": lambda: Arm(hed_jitter),
         "changes of appearance": lambda: Arm(_changed(seed)),
         "changes of appearance, strong jitter": lambda: Arm(_both(_changed(seed), _strong_jitter)),

@@ -94,9 +94,14 @@ def _run_fold(
         key = f"{fold.name} | {seed} | {name}"
         if key in done:
             continue
+        arm = arms[name]()
+        if arm.moves and options.task == "masks":
+            if options.arms:
+                raise SystemExit(f"{name!r} moves pixels, and the masks would not follow.")
+            continue
         start = time.perf_counter()
         settings = options.steps, seed, options.device, BACKBONES[options.backbone], options.rate
-        net = train(fold.training, arms[name](), *settings)
+        net = train(fold.training, arm, *settings)
         trained = time.perf_counter() - start
         scores = _judged(net, fold, options, banks, seed)
         row = {"fold": fold.name, "seed": seed, "arm": name, "seconds": round(trained, 1)}

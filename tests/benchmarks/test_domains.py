@@ -15,6 +15,7 @@ from benchmarks.arms import hed_jitter, other_arms, style_arms
 from benchmarks.backbones import EfficientNetLite
 from benchmarks.domains import read_classes, read_masks
 from benchmarks.learners import MixStyle, classifier, judge, segmenter, train
+from benchmarks.randaugment import OPERATIONS, rand_augment
 from benchmarks.tables import PAGE, page
 
 
@@ -114,7 +115,7 @@ def test_every_arm_trains(cells):
     arms = other_arms(samples.images, 0) | style_arms(
         ["colorist"], samples.images, samples.images.flip(1), 0
     )
-    assert len(arms) == 20
+    assert len(arms) == 21
     for name, build in arms.items():
         net = train(samples, build(), 1, 0)
         assert net(samples.images[:2]).shape == (2, 3), name
@@ -219,3 +220,24 @@ def test_the_command_fine_tunes_at_its_rate(cells, tmp_path, monkeypatch):
 
 def test_the_page_of_the_documentation_is_what_the_records_say():
     assert PAGE.read_text(encoding="utf-8") == page()
+
+
+def test_every_operation_of_randaugment_stays_an_image(cells):
+    torch.manual_seed(0)
+    image = read_classes(cells, 32).images[0]
+    for operation in OPERATIONS:
+        changed = operation(image, 6.0).clamp(0.0, 1.0)
+        assert changed.shape == image.shape
+        assert changed.isfinite().all()
+    whole = torch.stack([rand_augment(image, hed_jitter) for _ in range(80)])
+    unchanged = (whole == image).flatten(1).all(dim=1).float().mean()
+    assert 0.0 < unchanged < 0.5
+    assert len({round(float(each.mean()), 6) for each in whole}) > 30
+
+
+def test_masks_are_not_trained_on_with_operations_that_move(nuclei, monkeypatch, tmp_path):
+    words = ["shift", "masks", "--index", str(nuclei), "--arms", "RandAugment for H&E"]
+    words += ["--size", "32", "--steps", "1", "--seeds", "1", "-o", str(tmp_path / "runs.jsonl")]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit, match="moves pixels"):
+        shift.main()
