@@ -40,7 +40,7 @@ BESIDE = {
 }
 PAGE = (ROOT.parent / "docs" / "concepts" / "architecture.md").read_text()
 OPTIONAL = ("torchvision", "albumentations", "monai", "lightning", "torchmetrics", "skimage")
-OPTIONAL += ("pydicom", "nibabel")
+OPTIONAL += ("pydicom", "nibabel", "cv2")
 
 
 def _level(module: str) -> int | None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from styleaug.functional import adain_to, feature_moments
 from styleaug.stylizers.adain_network import AdaINConfig, AdaINNetwork
 from styleaug.stylizers.base import Maps, Precision, Stylizer
+from styleaug.stylizers.lost_detail import keeps_detail, put_back
 from styleaug.weights import EXTRA, Weights, load_network, locate_weights, read_state_dict
 
 _FEATURES = {"backbone": "vgg19", "layer": "relu3_1", "feature_scale": 300.0}
@@ -51,6 +52,9 @@ class ContextualAdaIN(Stylizer):
             contextual-adain``; or the decoder of AdaIN (``decoder.pth``), a path or an ``https://``
             address.
         encoder: With a bare decoder: the encoder it belongs to (``vgg_normalised.pth``), likewise.
+        detail: Put back the detail that decoding loses, see `styleaug.stylizers.lost_detail`; it
+            takes a second pass. None: with "medical" alone, whose decoder begins at a quarter of
+            the size. The published system does not do this.
         precision: "auto", "fp32", "bf16" or "fp16".
         max_batch: Most images at once.
 
@@ -72,6 +76,7 @@ class ContextualAdaIN(Stylizer):
         *,
         weights: str | Path = "medical",
         encoder: str | Path | None = None,
+        detail: bool | None = None,
         precision: Precision = "auto",
         max_batch: int | None = None,
     ) -> None:
@@ -82,6 +87,7 @@ class ContextualAdaIN(Stylizer):
             state = _joined(state, encoder)
         self.network = AdaINNetwork(located.read_config(AdaINConfig))
         self.weights_id = load_network(self.network, state, origin=str(weights))
+        self.detail = keeps_detail(detail, weights, PACKAGED)
 
     def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
         mean, std = feature_moments(self.network.encode(style))
@@ -92,7 +98,11 @@ class ContextualAdaIN(Stylizer):
         styled = adain_to(features, maps["mean"], maps["std"])
         mixed = torch.lerp(features, styled, alpha.to(features.dtype).view(-1, 1, 1, 1))
         painted: Tensor = self.network.decoder(mixed)
-        return painted
+        if not self.detail:
+            return painted
+        own = self._encode_style(self._resize_style(content))  # resized as styles are
+        again = adain_to(features, own["mean"], own["std"])
+        return put_back(painted, content, self.network.decoder(again))
 
 
 def _joined(decoder: Mapping[str, Tensor], encoder: str | Path | None) -> dict[str, Tensor]:
