@@ -95,14 +95,17 @@ class ContextualAdaIN(Stylizer):
 
     def _stylize(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
         features = self.network.encode(content)
-        styled = adain_to(features, maps["mean"], maps["std"])
-        mixed = torch.lerp(features, styled, alpha.to(features.dtype).view(-1, 1, 1, 1))
-        painted: Tensor = self.network.decoder(mixed)
+        painted = self._decoded(features, maps, alpha)
         if not self.detail:
             return painted
         own = self._encode_style(self._resize_style(content))  # resized as styles are
-        again = adain_to(features, own["mean"], own["std"])
-        return put_back(painted, content, self.network.decoder(again))
+        return put_back(painted, content, self._decoded(features, own, alpha))
+
+    def _decoded(self, features: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
+        styled = adain_to(features, maps["mean"], maps["std"])
+        mixed = torch.lerp(features, styled, alpha.to(features.dtype).view(-1, 1, 1, 1))
+        painted: Tensor = self.network.decoder(mixed)
+        return painted
 
 
 def _joined(decoder: Mapping[str, Tensor], encoder: str | Path | None) -> dict[str, Tensor]:
