@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--images", required=True, type=Path, help="folders of held-out images")
     parser.add_argument("--kinds", nargs="+", help="folders to take, in this order")
+    parser.add_argument("--weights", help="name or file; without, those of the last run")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("-o", "--out", type=Path, default=Path())
     add_device(parser)
@@ -40,7 +41,8 @@ def main() -> None:
 
 def sheet(options: argparse.Namespace) -> Image.Image:
     """Return contents (rows) in styles (columns)."""
-    stylizer = create_stylizer(options.stylizer, weights=options.runs[-1] / "model.safetensors")
+    weights = options.weights or options.runs[-1] / "model.safetensors"
+    stylizer = create_stylizer(options.stylizer, weights=weights)
     stylizer = stylizer.to(options.device)
     stylizer.style_size = options.size
     kinds = options.kinds or sorted(path.name for path in options.images.iterdir())
