@@ -567,6 +567,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Record], str]]] = {
     "shift-imagenet-long": ("White cells: the same network, trained longer", _shift),
     "shift-nuclei": ("Nuclei: segmentation across stains", _shift),
     "shift-cells": ("White cells: segmentation across laboratories", _shift),
+    "shift-cells-long": ("White cells: segmentation, trained longer", _shift),
     "shift-cells-changes": ("White cells: segmentation, changes of appearance", _shift),
     "audit": ("Does an audit foretell the drop?", _audit),
     "truth": ("Against a known answer", lambda found: _truth(found) + _presets(found)),
