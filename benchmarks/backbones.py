@@ -43,10 +43,6 @@ class EarlyFeatures(nn.Module):
 
     So few that a set of some seventy images has a covariance; of Inception's 2048 features it has
     none.
-
-    Example:
-        >>> EarlyFeatures()(torch.rand(2, 3, 64, 64)).shape  # doctest: +SKIP
-        torch.Size([2, 40])
     """
 
     size = 40
