@@ -60,6 +60,8 @@ def test_this_tree_names_its_version_once_or_alike():
     core = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     asked = core["optional-dependencies"]["weights"]
     assert asked == [f"{weights['name']}=={weights['version']}"]
+    # without it neither contextual-adain nor rast, style-kernel and StyleX can be built
+    assert weights["dependencies"] == core["optional-dependencies"]["torchvision"]
 
 
 def test_every_dependency_of_tests_and_documentation_is_locked():
