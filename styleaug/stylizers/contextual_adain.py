@@ -10,8 +10,9 @@ from torch import Tensor
 
 from styleaug.functional import adain_to, feature_moments
 from styleaug.stylizers.adain_network import AdaINConfig, AdaINNetwork
-from styleaug.stylizers.base import Maps, Precision, Stylizer
-from styleaug.stylizers.lost_detail import keeps_detail, put_back
+from styleaug.stylizers.base import Maps, Precision
+from styleaug.stylizers.decoding import DecodingStylizer
+from styleaug.stylizers.lost_detail import keeps_detail
 from styleaug.weights import EXTRA, Weights, load_network, locate_weights, read_state_dict
 
 _FEATURES = {"backbone": "vgg19", "layer": "relu3_1", "feature_scale": 300.0}
@@ -41,7 +42,7 @@ PACKAGED = (
 """The weights that ``styleaug-weights`` holds; their card lies beside them."""
 
 
-class ContextualAdaIN(Stylizer):
+class ContextualAdaIN(DecodingStylizer[Tensor]):
     """Exchange means and standard deviations of encoder features, and decode.
 
     ``alpha`` blends the features before decoding, as in AdaIN; ``alpha=0`` returns the content
@@ -53,8 +54,8 @@ class ContextualAdaIN(Stylizer):
             address.
         encoder: With a bare decoder: the encoder it belongs to (``vgg_normalised.pth``), likewise.
         detail: Put back the detail that decoding loses, see `styleaug.stylizers.lost_detail`; it
-            takes a second pass. None: with "medical" alone, whose decoder begins at a quarter of
-            the size. The published system does not do this.
+            takes a second pass. None: with weights of ours alone, whose decoder begins at a
+            quarter of the size. The published system does not do this.
         precision: "auto", "fp32", "bf16" or "fp16".
         max_batch: Most images at once.
 
@@ -87,25 +88,23 @@ class ContextualAdaIN(Stylizer):
             state = _joined(state, encoder)
         self.network = AdaINNetwork(located.read_config(AdaINConfig))
         self.weights_id = load_network(self.network, state, origin=str(weights))
-        self.detail = keeps_detail(detail, weights, PACKAGED)
+        self.detail = keeps_detail(detail, located.record)
 
     def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
         mean, std = feature_moments(self.network.encode(style))
         return {"mean": mean, "std": std}
 
-    def _stylize(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
-        features = self.network.encode(content)
-        painted = self._decoded(features, maps, alpha)
-        if not self.detail:
-            return painted
-        own = self._encode_style(self._resize_style(content))  # resized as styles are
-        return put_back(painted, content, self._decoded(features, own, alpha))
+    def _features(self, content: Tensor) -> Tensor:
+        return self.network.encode(content)
 
     def _decoded(self, features: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
         styled = adain_to(features, maps["mean"], maps["std"])
         mixed = torch.lerp(features, styled, alpha.to(features.dtype).view(-1, 1, 1, 1))
         painted: Tensor = self.network.decoder(mixed)
         return painted
+
+    def _blended(self, content: Tensor, painted: Tensor, alpha: Tensor) -> Tensor:
+        return painted  # its features are
 
 
 def _joined(decoder: Mapping[str, Tensor], encoder: str | Path | None) -> dict[str, Tensor]:

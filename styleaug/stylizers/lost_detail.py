@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from styleaug.weights import Weights
+from styleaug.weights import EXTRA, Weights
 
 _SIDE = 15
 """Window in which contrasts are compared, in pixels."""
@@ -68,13 +65,17 @@ def _around(grey: Tensor) -> Tensor:
     return F.avg_pool2d(F.pad(grey, (_SIDE // 2,) * 4, mode="reflect"), _SIDE, 1)
 
 
-def keeps_detail(detail: bool | None, weights: str | Path, packaged: Sequence[Weights]) -> bool:
-    """Return whether lost detail is put back: as asked, or with the weights "medical" of ours.
+def keeps_detail(detail: bool | None, record: Weights | None) -> bool:
+    """Return whether lost detail is put back: as asked, or with the weights of ours.
+
+    Args:
+        detail: As asked, or None.
+        record: That of the weights; None for a file of the user's.
 
     Example:
-        >>> keeps_detail(None, "medical", ()), keeps_detail(True, "my.safetensors", ())
+        >>> keeps_detail(None, None), keeps_detail(True, None)
         (False, True)
     """
     if detail is not None:
         return detail
-    return weights == "medical" and any(record.name == "medical" for record in packaged)
+    return record is not None and record.package == EXTRA

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from styleaug.stylizers.base import Maps, Precision, Stylizer
-from styleaug.stylizers.lost_detail import keeps_detail, put_back
+from styleaug.stylizers.base import Maps, Precision
+from styleaug.stylizers.decoding import DecodingStylizer
+from styleaug.stylizers.lost_detail import keeps_detail
 from styleaug.stylizers.rast_network import RASTConfig, RASTNetwork, style_maps
 from styleaug.weights import EXTRA, Weights, load_network, locate_weights, read_state_dict
 
@@ -35,7 +36,7 @@ PACKAGED = (
 _LEVELS = ("fine", "coarse")
 
 
-class RAST(Stylizer):
+class RAST(DecodingStylizer[list[Tensor]]):
     """Attend to the style's features at two scales, and decode.
 
     A style code holds feature maps of the style, from which the image can be guessed: treat such
@@ -51,8 +52,8 @@ class RAST(Stylizer):
         style_size: Styles are resized to a square of this side. Larger squares keep finer style;
             time and memory grow with the square of the side.
         detail: Put back the detail that decoding loses, see `styleaug.stylizers.lost_detail`; it
-            takes a second pass. None: with "medical" alone, whose decoder begins at a quarter of
-            the size. The published system does not do this.
+            takes a second pass. None: with weights of ours alone, whose decoder begins at a
+            quarter of the size. The published system does not do this.
         precision: "auto", "fp32", "bf16" or "fp16"; attention always uses float32.
         max_batch: Largest number of images processed at once.
 
@@ -89,7 +90,7 @@ class RAST(Stylizer):
             state = _joined(state, transform, encoder)
         self.network = RASTNetwork(located.read_config(RASTConfig))
         self.weights_id = load_network(self.network, state, origin=str(weights))
-        self.detail = keeps_detail(detail, weights, PACKAGED)
+        self.detail = keeps_detail(detail, located.record)
 
     def _code_settings(self) -> dict[str, Any]:
         return {"style_size": self.style_size}
@@ -102,15 +103,10 @@ class RAST(Stylizer):
             for name, tensor in style_maps(features).items()
         }
 
-    def _stylize(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
-        features = self.network.encode(content)
-        painted = self._decoded(features, maps)
-        if self.detail:
-            own = self._encode_style(self._resize_style(content))
-            painted = put_back(painted, content, self._decoded(features, own))
-        return content.lerp(painted, alpha.view(-1, 1, 1, 1))
+    def _features(self, content: Tensor) -> list[Tensor]:
+        return self.network.encode(content)
 
-    def _decoded(self, features: Sequence[Tensor], maps: Maps) -> Tensor:
+    def _decoded(self, features: list[Tensor], maps: Maps, alpha: Tensor) -> Tensor:
         styles = [
             {name: maps[f"{level}_{name}"] for name in ("keys", "mean", "std")} for level in _LEVELS
         ]

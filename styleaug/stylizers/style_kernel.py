@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from styleaug.stylizers.base import Maps, Precision, Stylizer, check_unit_images
+from styleaug.stylizers.base import Maps, Precision, check_unit_images
 from styleaug.stylizers.code import StyleCode
-from styleaug.stylizers.lost_detail import keeps_detail, put_back
+from styleaug.stylizers.decoding import DecodingStylizer
+from styleaug.stylizers.lost_detail import keeps_detail
 from styleaug.stylizers.style_kernel_network import StyleKernelConfig, StyleKernelNetwork
 from styleaug.weights import EXTRA, Weights, load_network, locate_weights, read_state_dict
 
@@ -29,7 +30,7 @@ PACKAGED = (
 """The weights that ``styleaug-weights`` holds; their card lies beside them."""
 
 
-class StyleKernel(Stylizer):
+class StyleKernel(DecodingStylizer[Tensor]):
     """Align style features with positions of the content, and convolve with kernels from them.
 
     A style code holds keys and values of all style positions, from which the image can be guessed:
@@ -41,8 +42,8 @@ class StyleKernel(Stylizer):
             published none.
         style_size: Styles are resized to a square of this side.
         detail: Put back the detail that decoding loses, see `styleaug.stylizers.lost_detail`; it
-            takes a second pass. None: with "medical" alone, whose decoder begins at a quarter of
-            the size. The published system does not do this.
+            takes a second pass. None: with weights of ours alone, whose decoder begins at a
+            quarter of the size. The published system does not do this.
         precision: "auto", "fp32", "bf16" or "fp16"; attention always uses float32.
         max_batch: Largest number of images processed at once.
 
@@ -74,7 +75,7 @@ class StyleKernel(Stylizer):
         self.network = StyleKernelNetwork(located.read_config(StyleKernelConfig))
         self.multiple = self.network.config.stride
         self.weights_id = load_network(self.network, state, origin=str(weights))
-        self.detail = keeps_detail(detail, weights, PACKAGED)
+        self.detail = keeps_detail(detail, located.record)
 
     @torch.no_grad()
     def interpolate(self, content: Tensor, style_code: StyleCode, weights: Tensor) -> Tensor:
@@ -111,8 +112,9 @@ class StyleKernel(Stylizer):
                 share = weights[:, index].view(-1, 1, 1, 1).to(mixed)
                 mixed += share * self.network.alignment(features, one.maps)
             painted = self.network.repaint(features, mixed).float()
-            padded = self._pad(content)
-            painted = self._sharp(painted, padded, self._own(padded, features)).to(content.dtype)
+            padded, full = self._pad(content), torch.ones(len(content), device=content.device)
+            own = self._in_own_style(padded, features, full)
+            painted = self._with_detail(painted, padded, own).to(content.dtype)
         return painted[..., : content.shape[2], : content.shape[3]].clamp(0.0, 1.0)
 
     def stitch(self, style_code: StyleCode) -> StyleCode:
@@ -138,33 +140,8 @@ class StyleKernel(Stylizer):
     def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
         return self.network.alignment.style_maps(self.network.encode(style))
 
-    def _stylize(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
-        features = self.network.encode(content)
-        painted = self._decoded(features, maps)
-        painted = self._sharp(painted, content, self._own(content, features))
-        return content.lerp(painted, alpha.view(-1, 1, 1, 1))
+    def _features(self, content: Tensor) -> Tensor:
+        return self.network.encode(content)
 
-    def _stylize_grid(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
-        features = self.network.encode(content)
-        decoded, columns = self._own(content, features), []
-        for index in range(next(iter(maps.values())).shape[0]):
-            one = {
-                name: t[index : index + 1].expand(len(content), -1, -1, -1)
-                for name, t in maps.items()
-            }
-            painted = self._sharp(self._decoded(features, one), content, decoded)
-            columns.append(content.lerp(painted, alpha.view(-1, 1, 1, 1)))
-        return torch.stack(columns, dim=1)
-
-    def _decoded(self, features: Tensor, maps: Maps) -> Tensor:
+    def _decoded(self, features: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
         return self.network.repaint(features, self.network.alignment(features, maps)).float()
-
-    def _own(self, content: Tensor, features: Tensor) -> Tensor | None:
-        """Return contents painted in their own style, if their detail is to be put back."""
-        if not self.detail:
-            return None
-        return self._decoded(features, self._encode_style(self._resize_style(content)))
-
-    @staticmethod
-    def _sharp(painted: Tensor, content: Tensor, decoded: Tensor | None) -> Tensor:
-        return painted if decoded is None else put_back(painted, content, decoded)

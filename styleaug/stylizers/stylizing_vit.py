@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from styleaug._checks import check_choice
 from styleaug.stylizers.base import Maps, Precision, Stylizer
+from styleaug.stylizers.lost_detail import keeps_detail, put_back
 from styleaug.stylizers.vit.engine import Anchor, KeysValues, StylizingViTEngine
 from styleaug.stylizers.vit.network import StylizingViTNetwork
 from styleaug.stylizers.vit.resizing import Paint, paint_resampled, paint_tiles
@@ -50,6 +51,8 @@ class StylizingViT(Stylizer):
             grid of patches of the image, "tile" paints overlapping squares of the trained size;
             both also paint fine texture.
         keep: What style codes hold, see above.
+        detail: Put back the detail that the network loses where it repeats the content, see
+            `styleaug.stylizers.lost_detail`. The published system does not do this.
         compile: Use `torch.compile` with static shapes: worth its start-up time for many images of
             one size on a GPU.
         precision: See `Stylizer`. "bf16" and "fp16" cast the weights once.
@@ -83,6 +86,7 @@ class StylizingViT(Stylizer):
         std: Sequence[float],
         resize: Resize = "224",
         keep: Keep = "kv",
+        detail: bool = False,
         compile: bool = False,  # noqa: A002
         precision: Precision = "auto",
         max_batch: int | None = None,
@@ -92,6 +96,7 @@ class StylizingViT(Stylizer):
         check_choice("keep", keep, ("kv", "tokens"))
         self.network = network
         self.resize, self.keep, self.compile_network = resize, keep, compile
+        self.detail = detail
         self.mean, self.std = check_channels("mean", mean), check_channels("std", std)
         self.style_size = network.config.image_size
         self.multiple = 1 if resize == "224" else network.config.patch
@@ -122,16 +127,25 @@ class StylizingViT(Stylizer):
     def _paint(self, images: Tensor, maps: Maps, *, paired: bool) -> Tensor:
         """Return images ``(B, 3, h, w)``, each in its own style or in every style in turn."""
         engine = self._engine(images.device)
-        anchors = engine.content_layers(engine.tokens(self._normalised(images)))
+        anchors = list(engine.content_layers(engine.tokens(self._normalised(images))))
+        repeated = images
+        if self.detail:
+            repeated = self._pixels(engine, engine.repeated(anchors[-1].tokens), images)
         if paired:
-            return self._pixels(engine, engine.stylized(anchors, _contexts(engine, maps)), images)
-        kept = list(anchors)
+            tokens = engine.stylized(anchors, _contexts(engine, maps))
+            return self._sharp(self._pixels(engine, tokens, images), images, repeated)
         parts = []
         for some in self._style_chunks(maps, images):
+            count = len(next(iter(some.values())))
             styles = _in_turn(_contexts(engine, some), len(images))
-            tokens = engine.stylized(_times(kept, len(next(iter(some.values())))), styles)
-            parts.append(self._pixels(engine, tokens, images).unflatten(0, (len(images), -1)))
+            tokens = engine.stylized(_times(anchors, count), styles)
+            painted = self._pixels(engine, tokens, images)
+            each = (tensor.repeat_interleave(count, 0) for tensor in (images, repeated))
+            parts.append(self._sharp(painted, *each).unflatten(0, (len(images), count)))
         return torch.cat(parts, dim=1).flatten(0, 1)
+
+    def _sharp(self, painted: Tensor, images: Tensor, repeated: Tensor) -> Tensor:
+        return put_back(painted, images, repeated).to(images) if self.detail else painted
 
     def _style_chunks(self, maps: Maps, images: Tensor) -> Iterator[dict[str, Tensor]]:
         count = len(next(iter(maps.values())))
@@ -197,6 +211,7 @@ def load_stylizing_vit(
     std: Sequence[float] | None = None,
     resize: Resize = "224",
     keep: Keep = "kv",
+    detail: bool | None = None,
     compile: bool = False,  # noqa: A002
     precision: Precision = "auto",
     max_batch: int | None = None,
@@ -212,6 +227,7 @@ def load_stylizing_vit(
         std: Channel standard deviations likewise.
         resize: See `StylizingViT`.
         keep: See `StylizingViT`.
+        detail: See `StylizingViT`; None: with "medical" alone, whose network is small.
         compile: See `StylizingViT`.
         precision: See `Stylizer`.
         max_batch: See `Stylizer`.
@@ -229,6 +245,7 @@ def load_stylizing_vit(
         std=std,
         resize=resize,
         keep=keep,
+        detail=keeps_detail(detail, located.record),
         compile=compile,
         precision=precision,
         max_batch=max_batch,

@@ -10,9 +10,14 @@ import styleaug
 from styleaug import create_stylizer
 from styleaug.functional import edge_correlation
 from styleaug.stylizers.lost_detail import keeps_detail, local_contrast, put_back
-from styleaug.weights import Weights
+from styleaug.weights import EXTRA, Weights
 
-NAMES = ("contextual-adain", "rast", "style-kernel")
+OPTIONS = {
+    "contextual-adain": {},
+    "rast": {},
+    "style-kernel": {},
+    "stylizing-vit-tiny": {"resize": "tile"},  # small images as they are
+}
 
 
 @pytest.fixture(scope="module")
@@ -73,18 +78,19 @@ def test_images_do_not_see_each_other(pictures):
 
 
 def test_it_is_for_the_weights_that_ship_unless_asked():
-    ours = (Weights("medical", "x", "CC BY 4.0", ""), Weights("ct", "y", "CC BY 4.0", ""))
-    assert keeps_detail(None, "medical", ours)
-    assert not keeps_detail(None, "ct", ours)
-    assert not keeps_detail(None, "mine.safetensors", ours)
-    assert keeps_detail(True, "mine.safetensors", ours)
-    assert not keeps_detail(False, "medical", ours)
+    ours = Weights("medical", "x", "CC BY 4.0", "", package=EXTRA)
+    published = Weights("camelyon17wilds", "y", "Apache-2.0", "", repository="someone/else")
+    assert keeps_detail(None, ours)
+    assert not keeps_detail(None, published)
+    assert not keeps_detail(None, None)
+    assert keeps_detail(True, None)
+    assert not keeps_detail(False, ours)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OPTIONS)
 def test_stylizers_paint_more_sharply_with_it(name, pictures):
     content, style = pictures
-    soft, sharp = create_stylizer(name, detail=False), create_stylizer(name)
+    soft, sharp = (create_stylizer(name, detail=d, **OPTIONS[name]) for d in (False, None))
     code = soft.encode_style(style)
     edges = [
         edge_correlation(each.stylize(content, code), content).item() for each in (soft, sharp)

@@ -11,6 +11,7 @@ import torch
 
 from styleaug import StyleBank, StyleCode, StyleTransfer, create_stylizer
 from styleaug.stylizers import STYLIZERS
+from styleaug.stylizers.lost_detail import put_back
 from styleaug.stylizers.stylizing_vit import StylizingViT
 from styleaug.stylizers.vit import packed_linear
 from styleaug.stylizers.vit.attention import attend
@@ -59,11 +60,12 @@ def _images(count, height=64, width=64, seed=0):
     return torch.rand(count, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
-def _plain(network, content, style):
+def _plain(network, content, style, *, clamp=True):
     """The network as it is trained, in [0, 1]."""
     mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (MEAN, STD))
     painted = network((content - mean) / std, (style - mean) / std)
-    return (painted * std + mean).clamp(0.0, 1.0)
+    painted = painted * std + mean
+    return painted.clamp(0.0, 1.0) if clamp else painted
 
 
 @torch.no_grad()
@@ -73,6 +75,23 @@ def test_the_stylizer_computes_what_the_network_computes(network, keep):
     stylizer = _stylizer(network, keep=keep)
     painted = stylizer.stylize(content, stylizer.encode_style(style))
     assert (painted - _plain(network, content, style)).abs().max() <= 1e-5
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("resize", ["fit", "224", "tile"])
+def test_detail_is_what_the_repeated_content_lacks(network, resize):
+    content, styles = _images(2), _images(3, seed=1)
+    stylizer = _stylizer(network, resize=resize, detail=True)
+    code = stylizer.encode_style(styles)
+    mean, std = torch.tensor([MEAN, STD]).view(2, 1, 3, 1, 1)
+    repeated = network.repeat((content - mean) / std) * std + mean
+    soft = _plain(network, content, styles[:2], clamp=False)
+    expected = put_back(soft, content, repeated).clamp(0.0, 1.0)
+    painted = stylizer.stylize(content, code[[0, 1]])
+    assert torch.allclose(painted, expected, atol=1e-3)
+    assert (painted - soft.clamp(0.0, 1.0)).abs().mean() > 0.02
+    grid = stylizer.stylize_grid(content, code)
+    assert torch.allclose(grid[[0, 1], [0, 1]], painted, atol=1e-4)
 
 
 @torch.no_grad()

@@ -13,7 +13,9 @@ import torch
 from PIL import Image
 
 from styleaug.cli import main
+from styleaug.features import IMAGENET_MEAN, IMAGENET_STD
 from styleaug.stylizers.micro import Micro
+from styleaug.stylizers.stylizing_vit import StylizingViT
 from styleaug.training import TrainConfig, Trainer
 from styleaug.training.data import PairDataset
 from styleaug.training.losses import lsgan_loss
@@ -436,6 +438,28 @@ def test_stylizing_vit_repeats_by_its_patches_alone_and_goes_on_with_its_blocks(
 
     after = read_state_dict(Trainer(config, quiet=True).run())
     assert after["encoder.blocks.0.attn.out_proj.weight"].abs().sum() > 0.0
+
+
+def test_losses_see_the_detail_that_the_stylizer_puts_back(material, tmp_path):
+    config = _config(material, tmp_path).with_changes(recipe="stylizing-vit-tiny")
+    content, style = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
+    losses, shown = {}, {}
+    for detail in (False, True):
+        torch.manual_seed(0)
+        options = {"layers": ["relu1_2", "relu3_4"], "detail": detail}
+        recipe = RECIPES["stylizing-vit-tiny"](config.with_changes(options=options)).eval()
+        stylizer = StylizingViT(
+            recipe.network, mean=IMAGENET_MEAN, std=IMAGENET_STD, resize="fit", detail=detail
+        )
+        stylizer.style_size = 32
+        with torch.no_grad():
+            losses[detail] = recipe(content, style, "generator")
+            shown[detail] = recipe.preview(content, style)
+        painted = stylizer.stylize(content, stylizer.encode_style(style))
+        assert torch.allclose(shown[detail], painted, atol=1e-3)
+    assert (shown[True] - shown[False]).abs().mean() > 0.05
+    assert losses[True]["identity"] == losses[False]["identity"]
+    assert losses[True]["anatomy"] < losses[False]["anatomy"]
 
 
 def test_patches_alone_are_trained_on_identity_alone(material, tmp_path):

@@ -6,8 +6,8 @@ Same function as `StylizingViTNetwork`, rearranged by exact identities:
   a style is encoded. They are those of the style stream's own self attention.
 * The anatomy stream depends on the content alone, so many styles of one content share it, and with
   it the queries of the re-anchoring.
-* Last anatomy, style and re-anchored tokens are not used and not computed: 45 of 48 blocks are
-  needed, 34 with a style that was encoded before.
+* Last style and re-anchored tokens are not used and not computed, those of anatomy only where the
+  content is to be repeated: 45 of 48 blocks are needed, 34 with a style encoded before.
 * The scales and shifts of a norm go into the linear layers behind it, so that the norms before
   queries and before keys and values are one. A bias of the keys shifts all scores of a query alike
   and is dropped; that of the values passes through the attention and joins the output's bias.
@@ -141,6 +141,16 @@ class StylizingViTEngine:
                 tokens = self._block(layer, anchor.tokens, anchor.query, context)
                 query = self._query(index + 1, _norm(tokens))
         return tokens
+
+    def repeated(self, tokens: Tensor) -> Tensor:
+        """Return the final tokens of the anatomy stream, whose image repeats the content.
+
+        Args:
+            tokens: Those of the last of `content_layers`.
+        """
+        index, normed = len(self._layers) - 1, _norm(tokens)
+        context, query = self.keys_values(index, normed), self._query(index, normed)
+        return self._block(self._layers[index], tokens, query, context)
 
     def pixels(self, tokens: Tensor, grid: Sequence[int]) -> Tensor:
         """Return normalised images ``(B, 3, H, W)`` in float32; ``grid`` counts patches (h, w)."""

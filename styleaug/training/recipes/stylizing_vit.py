@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from styleaug._records import check_fields
 from styleaug.features import IMAGENET_MEAN, IMAGENET_STD, FeatureExtractor
+from styleaug.stylizers.lost_detail import put_back
 from styleaug.stylizers.vit.network import CONFIGS, StylizingViTNetwork
 from styleaug.stylizers.vit.weights import PACKAGED, check_channels
 from styleaug.training.config import TrainConfig
@@ -35,6 +36,9 @@ class StylizingViTOptions:
         patches_alone: Train the embedding and the decoder alone, as an autoencoder of patches, on
             the loss of identity. The blocks begin as ones that add nothing and are passed over: a
             first stage of cheap steps, from whose weights a whole network starts.
+        detail: Put the detail that the network loses where it repeats a content back into what it
+            paints before the losses see it, as ``detail=True`` of the stylizer does
+            (`styleaug.stylizers.lost_detail`). The published networks were not trained so.
 
     Raises:
         ValueError: If an option has the wrong type or is out of range.
@@ -45,6 +49,7 @@ class StylizingViTOptions:
     layers: tuple[str, ...] = LAYERS
     scales: tuple[float, ...] = ()
     patches_alone: bool = False
+    detail: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -120,27 +125,34 @@ class StylizingViTRecipe(Recipe):
     def _all_losses(self, decoded: Tensor, content: Tensor, style: Tensor) -> dict[str, Tensor]:
         """Return the losses of the decoded streams ``(3 * B, 3, H, W)``."""
         count = len(content)
-        painted = self._in_unit_range(decoded)
+        shown = self._in_unit_range(decoded)
+        repeated, painted = shown[: 2 * count], shown[2 * count :]
+        if self.options.detail:
+            painted = put_back(painted, content, repeated[:count].detach())
         originals = torch.cat([content, style])
         extractor = self._features[0].to(content.device)
         with torch.no_grad():
             before = [m.float() for m in extractor(originals)]
-        stylized = [m.float() for m in extractor(painted[2 * count :])]
+        stylized = [m.float() for m in extractor(painted)]
         losses = {
             "identity": 2.0 * identity_loss(decoded[: 2 * count], self._normalised(originals)),
             "anatomy": anatomy_loss(stylized, [m[:count] for m in before]),
             "style": style_loss(stylized, [m[count:] for m in before]),
-            **structure_losses(self.loss_weights, (painted[2 * count :], content)),
+            **structure_losses(self.loss_weights, (painted, content)),
         }
         if self.loss_weights["consistency"] > 0.0:
-            again = [m.float() for m in extractor(painted[: 2 * count])]
+            again = [m.float() for m in extractor(repeated)]
             losses["consistency"] = 2.0 * content_loss(again, before)
         return losses
 
     def preview(self, content: Tensor, style: Tensor) -> Tensor:
         """Return stylized images to look at."""
-        painted = self.network(self._normalised(content), self._normalised(style))
-        return self._in_unit_range(painted.float()).clamp(0.0, 1.0)
+        normalised = self._normalised(content)
+        painted = self._in_unit_range(self.network(normalised, self._normalised(style)).float())
+        if self.options.detail:
+            repeated = self._in_unit_range(self.network.repeat(normalised).float())
+            painted = put_back(painted, content, repeated)
+        return painted.clamp(0.0, 1.0)
 
     def file_config(self) -> dict[str, object]:
         """Return the normalisation constants."""
