@@ -116,36 +116,46 @@ class StylizingViT(Stylizer):
         return {"keys": torch.stack(keys, 1), "values": torch.stack(values, 1)}
 
     def _stylize(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
-        painted = self._resized(content, lambda images: self._paint(images, maps, paired=True))
+        painted = self._resized(content, lambda images: self._paint_pairs(images, maps))
         return torch.lerp(content, painted, alpha.view(-1, 1, 1, 1))
 
     def _stylize_grid(self, content: Tensor, maps: Maps, alpha: Tensor) -> Tensor:
-        painted = self._resized(content, lambda images: self._paint(images, maps, paired=False))
+        painted = self._resized(content, lambda images: self._paint_grid(images, maps))
         painted = painted.unflatten(0, (len(content), -1))  # (B, S, 3, H, W)
         return torch.lerp(content[:, None], painted, alpha.view(-1, 1, 1, 1, 1))
 
-    def _paint(self, images: Tensor, maps: Maps, *, paired: bool) -> Tensor:
-        """Return images ``(B, 3, h, w)``, each in its own style or in every style in turn."""
+    def _paint_pairs(self, images: Tensor, maps: Maps) -> Tensor:
+        """Return images ``(B, 3, h, w)``, each in its own style."""
+        engine = self._engine(images.device)
+        layers = engine.content_layers(engine.tokens(self._normalised(images)))
+        if not self.detail:  # layer by layer, none is kept
+            return self._pixels(engine, engine.stylized(layers, _contexts(engine, maps)), images)
+        anchors = list(layers)
+        painted = self._pixels(engine, engine.stylized(anchors, _contexts(engine, maps)), images)
+        return put_back(painted, images, self._repeated(engine, anchors, images)).to(images)
+
+    def _paint_grid(self, images: Tensor, maps: Maps) -> Tensor:
+        """Return images ``(B * S, 3, h, w)``, each in every style in turn."""
         engine = self._engine(images.device)
         anchors = list(engine.content_layers(engine.tokens(self._normalised(images))))
-        repeated = images
-        if self.detail:
-            repeated = self._pixels(engine, engine.repeated(anchors[-1].tokens), images)
-        if paired:
-            tokens = engine.stylized(anchors, _contexts(engine, maps))
-            return self._sharp(self._pixels(engine, tokens, images), images, repeated)
+        repeated = self._repeated(engine, anchors, images) if self.detail else images
         parts = []
         for some in self._style_chunks(maps, images):
             count = len(next(iter(some.values())))
             styles = _in_turn(_contexts(engine, some), len(images))
             tokens = engine.stylized(_times(anchors, count), styles)
             painted = self._pixels(engine, tokens, images)
-            each = (tensor.repeat_interleave(count, 0) for tensor in (images, repeated))
-            parts.append(self._sharp(painted, *each).unflatten(0, (len(images), count)))
+            if self.detail:
+                each = (tensor.repeat_interleave(count, 0) for tensor in (images, repeated))
+                painted = put_back(painted, *each).to(images)
+            parts.append(painted.unflatten(0, (len(images), count)))
         return torch.cat(parts, dim=1).flatten(0, 1)
 
-    def _sharp(self, painted: Tensor, images: Tensor, repeated: Tensor) -> Tensor:
-        return put_back(painted, images, repeated).to(images) if self.detail else painted
+    def _repeated(
+        self, engine: StylizingViTEngine, anchors: Sequence[Anchor], images: Tensor
+    ) -> Tensor:
+        """Return contents as the anatomy stream repeats them."""
+        return self._pixels(engine, engine.repeated(anchors[-1].tokens), images)
 
     def _style_chunks(self, maps: Maps, images: Tensor) -> Iterator[dict[str, Tensor]]:
         count = len(next(iter(maps.values())))

@@ -103,3 +103,20 @@ def test_stylizers_paint_more_sharply_with_it(name, pictures):
     assert torch.allclose(grid[:, 1], alone, atol=2e-3)
     weak = sharp.stylize(content, code, 0.01)
     assert edge_correlation(weak, content).item() > 0.97
+
+
+@pytest.mark.parametrize("name", ["contextual-adain", "rast", "style-kernel"])
+@pytest.mark.parametrize("detail", [False, True])
+def test_a_grid_encodes_contents_once_and_their_own_style_once(name, detail, monkeypatch):
+    stylizer = create_stylizer(name, detail=detail)
+    assert stylizer.encodes_content_once
+    code, content = stylizer.encode_style(torch.rand(3, 3, 64, 64)), torch.rand(2, 3, 64, 48)
+    each = torch.stack([stylizer.stylize(content, code[[index] * 2]) for index in range(3)], 1)
+    calls, encode = [], stylizer.network.encode
+    monkeypatch.setattr(
+        type(stylizer.network),
+        "encode",
+        lambda _, images: calls.append(len(images)) or encode(images),
+    )
+    assert torch.allclose(stylizer.stylize_grid(content, code), each, atol=1e-4)
+    assert calls == [2] * (1 + detail)
