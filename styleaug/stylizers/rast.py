@@ -20,7 +20,7 @@ PACKAGED = (
         "rast.safetensors",
         "CC BY 4.0",
         "H&E and other stains, fluorescence, blood smears, skin, fundus, X-rays, CT, photographs",
-        sha256="a1bcea30aaee335727e32af5e2bd97491edb8a086ae1383900264f31b307eac5",
+        sha256="58a99d328b35a6272455c9cc797e2b6dc7c691175adb7ab5280a2a54ce32785f",
         size=7998158,
         package=EXTRA,
         config={

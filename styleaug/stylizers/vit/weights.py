@@ -34,7 +34,7 @@ PACKAGED = {
             "photographs",
             mean=(0.485, 0.456, 0.406),
             std=(0.229, 0.224, 0.225),
-            sha256="57ab6a6e8628ba6e577d055c8c6b1bd011b2bce179398616535939ea7c10dd08",
+            sha256="c791960f96705d690dfe50dee9188f79a21b1012489f51fab0d1d8bcf183598b",
             size=11661442,
             package=EXTRA,
         ),
