@@ -41,7 +41,7 @@ def put_back(painted: Tensor, content: Tensor, decoded: Tensor) -> Tensor:
     """
     painted, decoded = painted.float(), decoded.float()
     lost = (content.float() - decoded).mean(dim=1, keepdim=True)
-    detail = lost - _around(lost)
+    detail = lost - around(lost)
     there, here = (local_contrast(image) + _FAINT for image in (painted, decoded))
     return torch.addcmul(painted, detail, (there / here).clamp(*_RATIO))
 
@@ -57,12 +57,20 @@ def local_contrast(image: Tensor) -> Tensor:
         True
     """
     grey = image.mean(dim=1, keepdim=True)
-    return (_around(grey.square()) - _around(grey).square()).clamp_min(1e-8).sqrt()
+    return (around(grey.square()) - around(grey).square()).clamp_min(1e-8).sqrt()
 
 
-def _around(grey: Tensor) -> Tensor:
-    """Return the mean of the window around every pixel."""
-    return F.avg_pool2d(F.pad(grey, (_SIDE // 2,) * 4, mode="reflect"), _SIDE, 1)
+def around(maps: Tensor) -> Tensor:
+    """Return the mean of the window of 15 pixels around every pixel, ``(B, C, H, W)``.
+
+    Args:
+        maps: ``(B, C, H, W)``, sides of at least 8 pixels.
+
+    Example:
+        >>> around(torch.ones(1, 3, 20, 20)).unique()
+        tensor([1.])
+    """
+    return F.avg_pool2d(F.pad(maps, (_SIDE // 2,) * 4, mode="reflect"), _SIDE, 1)
 
 
 def keeps_detail(detail: bool | None, record: Weights | None) -> bool:

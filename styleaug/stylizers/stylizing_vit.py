@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from styleaug._checks import check_choice
 from styleaug.stylizers.base import Maps, Precision, Stylizer
+from styleaug.stylizers.flat_ground import calm_ground
 from styleaug.stylizers.lost_detail import keeps_detail, put_back
 from styleaug.stylizers.vit.engine import Anchor, KeysValues, StylizingViTEngine
 from styleaug.stylizers.vit.network import StylizingViTNetwork
@@ -51,8 +52,9 @@ class StylizingViT(Stylizer):
             grid of patches of the image, "tile" paints overlapping squares of the trained size;
             both also paint fine texture.
         keep: What style codes hold, see above.
-        detail: Put back the detail that the network loses where it repeats the content, see
-            `styleaug.stylizers.lost_detail`. The published system does not do this.
+        detail: Put back the detail that the network loses where it repeats the content, and let
+            flat ground stay flat, see `styleaug.stylizers.lost_detail` and
+            `styleaug.stylizers.flat_ground`. The published system does not do this.
         compile: Use `torch.compile` with static shapes: worth its start-up time for many images of
             one size on a GPU.
         precision: See `Stylizer`. "bf16" and "fp16" cast the weights once.
@@ -132,7 +134,7 @@ class StylizingViT(Stylizer):
             return self._pixels(engine, engine.stylized(layers, _contexts(engine, maps)), images)
         anchors = list(layers)
         painted = self._pixels(engine, engine.stylized(anchors, _contexts(engine, maps)), images)
-        return put_back(painted, images, self._repeated(engine, anchors, images)).to(images)
+        return _sharp(painted, images, self._repeated(engine, anchors, images))
 
     def _paint_grid(self, images: Tensor, maps: Maps) -> Tensor:
         """Return images ``(B * S, 3, h, w)``, each in every style in turn."""
@@ -147,7 +149,7 @@ class StylizingViT(Stylizer):
             painted = self._pixels(engine, tokens, images)
             if self.detail:
                 each = (tensor.repeat_interleave(count, 0) for tensor in (images, repeated))
-                painted = put_back(painted, *each).to(images)
+                painted = _sharp(painted, *each)
             parts.append(painted.unflatten(0, (len(images), count)))
         return torch.cat(parts, dim=1).flatten(0, 1)
 
@@ -260,6 +262,14 @@ def load_stylizing_vit(
         precision=precision,
         max_batch=max_batch,
     )
+
+
+def _sharp(painted: Tensor, images: Tensor, repeated: Tensor) -> Tensor:
+    """Return painted images with the detail that repeating contents loses, and flat ground flat.
+
+    There the decoder of tiny weaves, since two factors of rank two cannot be one colour.
+    """
+    return calm_ground(put_back(painted, images, repeated), images).to(images)
 
 
 def _contexts(engine: StylizingViTEngine, maps: Maps) -> Iterator[KeysValues]:
