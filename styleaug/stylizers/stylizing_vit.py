@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from styleaug._checks import check_choice
 from styleaug.stylizers.base import Maps, Precision, Stylizer
-from styleaug.stylizers.flat_ground import calm_ground
 from styleaug.stylizers.lost_detail import keeps_detail, put_back
 from styleaug.stylizers.vit.engine import Anchor, KeysValues, StylizingViTEngine
 from styleaug.stylizers.vit.network import StylizingViTNetwork
 from styleaug.stylizers.vit.resizing import Paint, paint_resampled, paint_tiles
 from styleaug.stylizers.vit.weights import check_channels, locate, normalisation, read_network
+from styleaug.stylizers.weave import unwoven
 from styleaug.weights import weights_digest
 
 Resize: TypeAlias = Literal["fit", "224", "tile"]
@@ -52,9 +52,9 @@ class StylizingViT(Stylizer):
             grid of patches of the image, "tile" paints overlapping squares of the trained size;
             both also paint fine texture.
         keep: What style codes hold, see above.
-        detail: Put back the detail that the network loses where it repeats the content, and let
-            flat ground stay flat, see `styleaug.stylizers.lost_detail` and
-            `styleaug.stylizers.flat_ground`. The published system does not do this.
+        detail: Put back the detail that the network loses where it repeats the content, and take
+            out what it repeats from patch to patch, see `styleaug.stylizers.lost_detail` and
+            `styleaug.stylizers.weave`. The published system does not do this.
         compile: Use `torch.compile` with static shapes: worth its start-up time for many images of
             one size on a GPU.
         precision: See `Stylizer`. "bf16" and "fp16" cast the weights once.
@@ -134,7 +134,7 @@ class StylizingViT(Stylizer):
             return self._pixels(engine, engine.stylized(layers, _contexts(engine, maps)), images)
         anchors = list(layers)
         painted = self._pixels(engine, engine.stylized(anchors, _contexts(engine, maps)), images)
-        return _sharp(painted, images, self._repeated(engine, anchors, images))
+        return self._sharp(painted, images, self._repeated(engine, anchors, images))
 
     def _paint_grid(self, images: Tensor, maps: Maps) -> Tensor:
         """Return images ``(B * S, 3, h, w)``, each in every style in turn."""
@@ -149,7 +149,7 @@ class StylizingViT(Stylizer):
             painted = self._pixels(engine, tokens, images)
             if self.detail:
                 each = (tensor.repeat_interleave(count, 0) for tensor in (images, repeated))
-                painted = _sharp(painted, *each)
+                painted = self._sharp(painted, *each)
             parts.append(painted.unflatten(0, (len(images), count)))
         return torch.cat(parts, dim=1).flatten(0, 1)
 
@@ -158,6 +158,11 @@ class StylizingViT(Stylizer):
     ) -> Tensor:
         """Return contents as the anatomy stream repeats them."""
         return self._pixels(engine, engine.repeated(anchors[-1].tokens), images)
+
+    def _sharp(self, painted: Tensor, images: Tensor, repeated: Tensor) -> Tensor:
+        """Return painted images with the detail that repeating contents loses, and no weave."""
+        sharp = put_back(painted, images, repeated)
+        return unwoven(sharp, images, self.network.config.patch).to(images)
 
     def _style_chunks(self, maps: Maps, images: Tensor) -> Iterator[dict[str, Tensor]]:
         count = len(next(iter(maps.values())))
@@ -262,14 +267,6 @@ def load_stylizing_vit(
         precision=precision,
         max_batch=max_batch,
     )
-
-
-def _sharp(painted: Tensor, images: Tensor, repeated: Tensor) -> Tensor:
-    """Return painted images with the detail that repeating contents loses, and flat ground flat.
-
-    There the decoder of tiny weaves, since two factors of rank two cannot be one colour.
-    """
-    return calm_ground(put_back(painted, images, repeated), images).to(images)
 
 
 def _contexts(engine: StylizingViTEngine, maps: Maps) -> Iterator[KeysValues]:

@@ -14,6 +14,7 @@ from styleaug.features import IMAGENET_MEAN, IMAGENET_STD, FeatureExtractor
 from styleaug.stylizers.lost_detail import put_back
 from styleaug.stylizers.vit.network import CONFIGS, StylizingViTNetwork
 from styleaug.stylizers.vit.weights import PACKAGED, check_channels
+from styleaug.stylizers.weave import unwoven
 from styleaug.training.config import TrainConfig
 from styleaug.training.losses import anatomy_loss, content_loss, identity_loss, style_loss
 from styleaug.training.recipes.base import Phase, Recipe, scales_by_layer
@@ -37,8 +38,9 @@ class StylizingViTOptions:
             the loss of identity. The blocks begin as ones that add nothing and are passed over: a
             first stage of cheap steps, from whose weights a whole network starts.
         detail: Put the detail that the network loses where it repeats a content back into what it
-            paints before the losses see it, as ``detail=True`` of the stylizer does
-            (`styleaug.stylizers.lost_detail`). The published networks were not trained so.
+            paints, and take out its weave, before the losses see it, as ``detail=True`` of the
+            stylizer does (`styleaug.stylizers.lost_detail`, `styleaug.stylizers.weave`). The
+            published networks were not trained so.
 
     Raises:
         ValueError: If an option has the wrong type or is out of range.
@@ -128,7 +130,7 @@ class StylizingViTRecipe(Recipe):
         shown = self._in_unit_range(decoded)
         repeated, painted = shown[: 2 * count], shown[2 * count :]
         if self.options.detail:
-            painted = put_back(painted, content, repeated[:count].detach())
+            painted = self._sharp(painted, content, repeated[:count].detach())
         originals = torch.cat([content, style])
         extractor = self._features[0].to(content.device)
         with torch.no_grad():
@@ -151,8 +153,12 @@ class StylizingViTRecipe(Recipe):
         painted = self._in_unit_range(self.network(normalised, self._normalised(style)).float())
         if self.options.detail:
             repeated = self._in_unit_range(self.network.repeat(normalised).float())
-            painted = put_back(painted, content, repeated)
+            painted = self._sharp(painted, content, repeated)
         return painted.clamp(0.0, 1.0)
+
+    def _sharp(self, painted: Tensor, content: Tensor, repeated: Tensor) -> Tensor:
+        sharp = put_back(painted, content, repeated)
+        return unwoven(sharp, content, self.network.config.patch)
 
     def file_config(self) -> dict[str, object]:
         """Return the normalisation constants."""
