@@ -113,28 +113,27 @@ def _shift(results: Record) -> str:
 
 def _audit(results: Record) -> str:
     """Return the rank correlation of every predictor with the true drop."""
-    rows = results["table"]
+    rows, means = results["table"], results["means over seeds"]
     homes = [name for name in rows[0] if name not in ("predictor", "mean")]
-    lines = [
-        (
-            row["predictor"],
-            *(
-                f"{row[h]['spearman']:.2f} ({row[h]['low']:.2f} to {row[h]['high']:.2f})"
-                for h in homes
-            ),
-        )
-        for row in rows
-    ]
-    count = rows[0][homes[0]]["networks"]
+    count, trainings = (found[0][homes[0]]["networks"] for found in (rows, means))
     text = (
-        f"{count} networks (architectures and augmentations) are trained on one laboratory. What "
-        "is known of each from other images of that laboratory is ranked against its true drop in "
-        "the others: Spearman's correlation, and its interval over resampled networks. The first "
-        "row was named beforehand; which of the others is highest was not, so that the highest may "
-        "be so by chance. A network that does better at home has more to lose: the score at home "
-        "is a predictor of its own, and part of every drop.\n\n"
+        f"{trainings} trainings (architectures and augmentations), {count // trainings} seeds of "
+        f"each, {count} networks, on one laboratory. What is known of each network from other "
+        "images of that laboratory is ranked against its true drop in the others: Spearman's "
+        "correlation, and its interval over resampled trainings. The first row was named "
+        "beforehand; which of the others is highest was not, so that the highest may be so by "
+        "chance. A network that does better at home has more to lose: the score at home is a "
+        "predictor of its own, and part of every drop.\n\n"
     )
-    return text + _table(("predictor", *(f"trained on {home}" for home in homes)), lines)
+    head = ("predictor", *(f"trained on {home}" for home in homes))
+    between = "\nMeans over seeds, which rank trainings with less of the chance of few images:\n\n"
+    return text + _table(head, _ranked(rows, homes)) + between + _table(head, _ranked(means, homes))
+
+
+def _ranked(rows: Sequence[Record], homes: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the correlations of every predictor with their intervals."""
+    cells = "{spearman:.2f} ({low:.2f} to {high:.2f})"
+    return [(row["predictor"], *(cells.format(**row[home]) for home in homes)) for row in rows]
 
 
 def _quality(results: Record) -> str:

@@ -37,7 +37,10 @@ def test_the_true_drop_is_that_of_the_mean_of_the_others():
 
 def test_ranks_are_compared_within_homes():
     runs = [
-        {"home": home, audit.MAIN: drop, "score at home": -drop, audit.TRUE: offset + drop**3}
+        {
+            **{"home": home, "architecture": "plain", "arm": drop, "seed": 0},
+            **{audit.MAIN: drop, "score at home": -drop, audit.TRUE: offset + drop**3},
+        }
         for home, offset in (("a", 0.0), ("b", -9.0))
         for drop in (0.1, 0.2, 0.3, 0.5)
     ]
@@ -45,8 +48,26 @@ def test_ranks_are_compared_within_homes():
     assert rows[audit.MAIN]["mean"] == 1.0
     assert rows["score at home"]["mean"] == -1.0
     assert rows[audit.MAIN]["a"]["networks"] == 4
-    text = SECTIONS["audit"][1]({"table": list(rows.values())})
-    assert "| 1.00 (1.00 to 1.00) |" in text
+    table = list(rows.values())
+    text = SECTIONS["audit"][1]({"table": table, "means over seeds": table})
+    assert text.count("| 1.00 (1.00 to 1.00)") == 4
+
+
+def test_means_over_seeds_rank_trainings_and_seeds_are_drawn_together():
+    noise = {0: 0.3, 1: -0.3}
+    runs = [
+        {
+            **{"home": "a", "architecture": "plain", "arm": arm, "seed": seed},
+            **{audit.MAIN: 0.1 * arm + noise[seed] * (-1) ** arm, audit.TRUE: 0.1 * arm},
+        }
+        for arm in range(1, 6)
+        for seed in noise
+    ]
+    each, means = (audit.summary(found)[0]["a"] for found in (runs, audit.averaged(runs)))
+    assert (each["networks"], means["networks"]) == (10, 5)
+    assert each["spearman"] < 0.6 < means["spearman"] == 1.0
+    together = audit.correlation([1, 2, 9, 8], [1, 2, 8, 9], groups=["x", "x", "y", "y"])
+    assert (together["low"], together["high"]) == (-1.0, 1.0)
 
 
 @pytest.mark.parametrize("name", audit.ARCHITECTURES)
