@@ -1,11 +1,11 @@
 """Does the audit tell which networks will fail in other laboratories?
 
-``python -m benchmarks.audit --index INDEX.csv --homes LABORATORY`` trains networks of several
-architectures with several augmentations on one laboratory, audits each on images of that
-laboratory alone, and tests it on the others. The table gives the rank correlation over networks of
-what was known at home with the true drop: of the audit, and of simple predictors. With several
-seeds a second table ranks the means over seeds: which training holds, and not which network, with
-less chance of the few images at home.
+``python -m benchmarks.audit classes --index INDEX.csv --homes LABORATORY``, or ``masks`` for
+segmentation, trains networks of several architectures with several augmentations on one laboratory,
+audits each on images of that laboratory alone, and tests it on the others. The table gives the rank
+correlation over networks of what was known at home with the true drop: of the audit, and of simple
+predictors. With several seeds a second table ranks the means over seeds: which training holds, and
+not which network, with less chance of the few images at home.
 
 A network is trained on 60 % of the images at home. Of the rest one half is audited, the other half
 gives the score at home that the true drop is counted from, so that the two share no image. Runs are
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from monai.networks.nets import BasicUNet, SegResNet
 from rich.console import Console
 from rich.table import Table
 from scipy.stats import spearmanr
@@ -29,8 +30,8 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from benchmarks.arms import Arm, bank_of, hed_jitter, jittered
-from benchmarks.domains import Samples, read_classes
-from benchmarks.learners import classifier, judge, train
+from benchmarks.domains import Samples, read_classes, read_masks
+from benchmarks.learners import classifier, judge, segmenter, train
 from benchmarks.record import add_device, write_record
 from styleaug import StyleTransfer, audit, create_stylizer
 from styleaug.appearance import Appearance
@@ -80,10 +81,19 @@ def patches(classes: int, mixstyle: bool) -> nn.Module:
     return nn.Sequential(*layers, *head)
 
 
-ARCHITECTURES: Mapping[str, Callable[[int, bool], nn.Module]] = {
-    "plain": classifier,
-    "residual": residual,
-    "patches": patches,
+def basic_unet(classes: int, mixstyle: bool) -> nn.Module:
+    """Return MONAI's U-Net without residual units, with batch normalisation."""
+    return BasicUNet(2, 3, classes, features=(16, 16, 32, 64, 128, 16), norm="batch")
+
+
+def segresnet(classes: int, mixstyle: bool) -> nn.Module:
+    """Return MONAI's residual segmenter, with group normalisation."""
+    return SegResNet(2, init_filters=8, in_channels=3, out_channels=classes)
+
+
+ARCHITECTURES: Mapping[str, Mapping[str, Callable[[int, bool], nn.Module]]] = {
+    "classes": {"plain": classifier, "residual": residual, "patches": patches},
+    "masks": {"residual U-Net": segmenter, "U-Net": basic_unet, "SegResNet": segresnet},
 }
 
 
@@ -102,7 +112,7 @@ def arms(training: Tensor, seed: int) -> dict[str, Callable[[], Arm]]:
 def main() -> None:
     """Run what is missing, and write and print the table."""
     options = _options()
-    samples = read_classes(Path(options.index), options.size, leave_out=options.leave_out)
+    samples = _read(options)
     runs = Path(options.out)
     for home in options.homes:
         for seed in range(options.seeds):
@@ -126,7 +136,7 @@ def _run_home(
     others = {name: samples.of([name]) for name in dict.fromkeys(samples.domains) if name != home}
     done = {key(run) for run in load(runs)}
     for arm, make in arms(taught.images, seed).items():
-        for name, build in ARCHITECTURES.items():
+        for name, build in ARCHITECTURES[options.task].items():
             run: Run = {"home": home, "seed": seed, "architecture": name, "arm": arm}
             if key(run) in done:
                 continue
@@ -144,9 +154,9 @@ def _run_home(
 def true_drop(
     net: nn.Module, home: Samples, others: Mapping[str, Samples], device: str
 ) -> dict[str, float]:
-    """Return balanced accuracy at home and elsewhere, and the difference."""
-    here = judge(net, home, device)["balanced accuracy"]
-    there = {name: judge(net, part, device)["balanced accuracy"] for name, part in others.items()}
+    """Return balanced accuracy or Dice at home and elsewhere, and the difference."""
+    here = _score(net, home, device)
+    there = {name: _score(net, part, device) for name, part in others.items()}
     mean = sum(there.values()) / len(there)
     scores = {f"true score in {name}": round(value, 4) for name, value in there.items()}
     return {"true score at home": round(here, 4), **scores, TRUE: round(here - mean, 4)}
@@ -188,7 +198,7 @@ def known_at_home(net: nn.Module, images: Samples, device: str) -> dict[str, flo
         "confidence at home": found.before["confidence"],
         "calibration error at home": found.before["calibration error"],
     }
-    return {name: round(float(value), 4) for name, value in known.items()}
+    return {name: round(float(value), 4) for name, value in known.items() if value is not None}
 
 
 def _under(
@@ -198,8 +208,12 @@ def _under(
     with torch.random.fork_rng():
         torch.manual_seed(0)
         changed = torch.cat([change(images.images) for _ in range(4)])
-    part = Samples(changed, images.targets.repeat(4), images.domains * 4, images.classes)
-    return judge(net, part, device)["balanced accuracy"]
+    part = Samples(changed, torch.cat([images.targets] * 4), images.domains * 4, images.classes)
+    return _score(net, part, device)
+
+
+def _score(net: nn.Module, samples: Samples, device: str) -> float:
+    return next(iter(judge(net, samples, device).values()))
 
 
 def jitter(amount: float, hue: float) -> Callable[[Tensor], Tensor]:
@@ -302,6 +316,15 @@ def load(runs: Path) -> list[Run]:
     return [json.loads(line) for line in runs.read_text().splitlines()]
 
 
+def _read(options: argparse.Namespace) -> Samples:
+    index, size = Path(options.index), options.size
+    if options.task == "classes":
+        samples = read_classes(index, size, leave_out=options.leave_out)
+    else:
+        samples = read_masks(index, size, classes=options.classes)
+    return samples.of(options.domains) if options.domains else samples
+
+
 def _recoloured(training: Tensor, seed: int) -> StyleTransfer:
     stylizer = create_stylizer("colorist")
     bank = bank_of(jittered(training, seed), stylizer)
@@ -321,8 +344,11 @@ def _show(rows: Sequence[dict[str, Any]]) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--index", required=True, help="CSV: image, domain, label")
+    parser.add_argument("task", choices=list(ARCHITECTURES))
+    parser.add_argument("--index", required=True, help="CSV: image, domain, and label or mask")
     parser.add_argument("--homes", nargs="+", required=True, help="laboratories to train on")
+    parser.add_argument("--domains", nargs="+", help="laboratories that take part")
+    parser.add_argument("--classes", nargs="+", default=["background", "nucleus"])
     parser.add_argument("--leave-out", nargs="+", default=[], help="labels that take no part")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--steps", type=int, default=300)

@@ -70,7 +70,30 @@ def test_means_over_seeds_rank_trainings_and_seeds_are_drawn_together():
     assert (together["low"], together["high"]) == (-1.0, 1.0)
 
 
-@pytest.mark.parametrize("name", audit.ARCHITECTURES)
-def test_every_architecture_scores_every_class(name):
-    net = audit.ARCHITECTURES[name](4, False).eval()
-    assert net(torch.rand(2, 3, 32, 32)).shape == (2, 4)
+@pytest.mark.parametrize(
+    ("task", "name"), [(task, name) for task, nets in audit.ARCHITECTURES.items() for name in nets]
+)
+def test_every_architecture_scores_every_class(task, name):
+    net = audit.ARCHITECTURES[task][name](4, False).eval()
+    expected = (2, 4) if task == "classes" else (2, 4, 32, 32)
+    assert net(torch.rand(2, 3, 32, 32)).shape == expected
+
+
+def test_a_segmenter_is_audited_and_dropped_by_dice():
+    torch.manual_seed(0)
+    images = torch.rand(4, 3, 32, 32)
+    masks = (images.mean(dim=1) > 0.5).long()
+    home = Samples(images, masks, ("home",) * 4, ("background", "nucleus"))
+    darker = Samples(images * 0.5, masks, ("dark",) * 4, home.classes)
+
+    def lighter(shown):
+        light = shown.mean(dim=1, keepdim=True) - 0.5
+        return torch.cat([-light, light], dim=1)
+
+    found = audit.true_drop(lighter, home, {"dark": darker}, "cpu")
+    assert found["true score at home"] == 1.0
+    assert found[audit.TRUE] > 0.9
+    known = audit.known_at_home(lighter, home, "cpu")
+    assert known["score at home"] == 1.0
+    assert 0.0 < known[audit.MAIN] < known["audit: drop in the worst found"] <= 1.0
+    assert known["drop under jitter"] < known["drop under strong jitter"]
