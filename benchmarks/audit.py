@@ -253,10 +253,13 @@ def averaged(runs: Sequence[Run]) -> list[Run]:
     found: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
         found.setdefault((run["home"], *training(run)), []).append(run)
-    numbers = [name for name, value in runs[0].items() if isinstance(value, float)]
     return [
-        {name: same[0][name] for name in TRAINING if name in same[0]}
-        | {name: sum(run[name] for run in same) / len(same) for name in numbers}
+        {name: value for name, value in same[0].items() if name in TRAINING}
+        | {
+            name: sum(run[name] for run in same) / len(same)
+            for name, value in same[0].items()
+            if isinstance(value, float)
+        }
         for same in found.values()
     ]
 

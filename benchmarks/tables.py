@@ -116,18 +116,21 @@ def _audit(results: Record) -> str:
     rows, means = results["table"], results["means over seeds"]
     homes = [name for name in rows[0] if name not in ("predictor", "mean")]
     count, trainings = (found[0][homes[0]]["networks"] for found in (rows, means))
+    seeds = f", {count // trainings} seeds of each, {count} networks" if count > trainings else ""
     text = (
-        f"{trainings} trainings (architectures and augmentations), {count // trainings} seeds of "
-        f"each, {count} networks, on one laboratory. What is known of each network from other "
-        "images of that laboratory is ranked against its true drop in the others: Spearman's "
-        "correlation, and its interval over resampled trainings. The first row was named "
-        "beforehand; which of the others is highest was not, so that the highest may be so by "
-        "chance. A network that does better at home has more to lose: the score at home is a "
-        "predictor of its own, and part of every drop.\n\n"
+        f"{trainings} kinds of networks (architectures and augmentations{seeds}) are trained on "
+        "one laboratory. What is known of each from other images of that laboratory is ranked "
+        "against its true drop in the others: Spearman's correlation, and its interval over "
+        "resampled trainings. The first row was named beforehand; which of the others is highest "
+        "was not, so that the highest may be so by chance. A network that does better at home has "
+        "more to lose: the score at home is a predictor of its own, and part of every drop.\n\n"
     )
     head = ("predictor", *(f"trained on {home}" for home in homes))
+    text += _table(head, _ranked(rows, homes))
+    if not seeds:
+        return text
     between = "\nMeans over seeds, which rank trainings with less of the chance of few images:\n\n"
-    return text + _table(head, _ranked(rows, homes)) + between + _table(head, _ranked(means, homes))
+    return text + between + _table(head, _ranked(means, homes))
 
 
 def _ranked(rows: Sequence[Record], homes: Sequence[str]) -> list[tuple[str, ...]]:
@@ -569,6 +572,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Record], str]]] = {
     "shift-cells-long": ("White cells: segmentation, trained longer", _shift),
     "shift-cells-changes": ("White cells: segmentation, changes of appearance", _shift),
     "audit": ("Does an audit foretell the drop?", _audit),
+    "audit-nuclei": ("Does an audit foretell the drop? Nuclei", _audit),
     "truth": ("Against a known answer", lambda found: _truth(found) + _presets(found)),
     "mr": ("MR against a known answer", _mr),
     "regions": ("Half-empty tiles, statistics within the tissue", _regions),

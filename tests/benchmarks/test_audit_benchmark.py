@@ -50,16 +50,22 @@ def test_ranks_are_compared_within_homes():
     assert rows[audit.MAIN]["a"]["networks"] == 4
     table = list(rows.values())
     text = SECTIONS["audit"][1]({"table": table, "means over seeds": table})
+    assert text.count("| 1.00 (1.00 to 1.00)") == 2
+    twice = [row | {h: row[h] | {"networks": 8} for h in "ab"} for row in table]
+    text = SECTIONS["audit"][1]({"table": twice, "means over seeds": table})
     assert text.count("| 1.00 (1.00 to 1.00)") == 4
+    assert "2 seeds of each, 8 networks" in text
 
 
 def test_means_over_seeds_rank_trainings_and_seeds_are_drawn_together():
     noise = {0: 0.3, 1: -0.3}
     runs = [
         {
-            **{"home": "a", "architecture": "plain", "arm": arm, "seed": seed},
+            **{"home": home, "architecture": "plain", "arm": arm, "seed": seed},
             **{audit.MAIN: 0.1 * arm + noise[seed] * (-1) ** arm, audit.TRUE: 0.1 * arm},
+            **{f"true score in {'b' if home == 'a' else 'a'}": 0.5},
         }
+        for home in "ab"
         for arm in range(1, 6)
         for seed in noise
     ]
