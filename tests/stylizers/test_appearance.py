@@ -6,6 +6,7 @@ import torch
 from styleaug import create_stylizer
 from styleaug.appearance import Appearance, change_appearance
 from styleaug.functional import edge_correlation, mean_covariance
+from styleaug.functional.positive import eliminated, solve_positive
 from styleaug.images.batch import as_batch, to_content
 from styleaug.images.files import read_image
 from styleaug.metrics import StyleDistance
@@ -24,8 +25,6 @@ from styleaug.stylizers.appearance_fit import (
     ClassFit,
     Transport,
     bounded,
-    eliminated,
-    solve_positive,
 )
 from styleaug.stylizers.appearance_network import AppearanceNetwork, map_colors, paint
 from styleaug.stylizers.detail import REACH, amplify_detail
