@@ -35,7 +35,8 @@ def put_back(painted: Tensor, content: Tensor, decoded: Tensor) -> Tensor:
     """
     painted, decoded = painted.float(), decoded.float()
     lost = (content.float() - decoded).flatten(2)
-    return painted + (_colors_between(decoded, painted) @ lost).view_as(painted)
+    with torch.autocast(painted.device.type, enabled=False):
+        return painted + (_colors_between(decoded, painted) @ lost).view_as(painted)
 
 
 def _colors_between(decoded: Tensor, painted: Tensor) -> Tensor:

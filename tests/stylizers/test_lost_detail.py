@@ -133,3 +133,10 @@ def test_a_grid_encodes_contents_once_and_their_own_style_once(name, detail, mon
     )
     assert torch.allclose(stylizer.stylize_grid(content, code), each, atol=1e-4)
     assert calls == [2] * (1 + detail)
+
+
+def test_autocast_takes_no_precision_from_it(pictures):
+    content, painted = pictures
+    expected = put_back(painted, content, _blurred(content))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(put_back(painted, content, _blurred(content)), expected)
