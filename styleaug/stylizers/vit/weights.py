@@ -34,7 +34,7 @@ PACKAGED = {
             "photographs",
             mean=(0.485, 0.456, 0.406),
             std=(0.229, 0.224, 0.225),
-            sha256="c791960f96705d690dfe50dee9188f79a21b1012489f51fab0d1d8bcf183598b",
+            sha256="6e6d85c6dead86286567cc722c2b99df3fa380bc539243991199732d369a0332",
             size=11661442,
             package=EXTRA,
         ),
