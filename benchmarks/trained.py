@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from statistics import median
 
 import matplotlib.pyplot as plt
 from PIL import Image
@@ -59,7 +60,7 @@ def sheet(options: argparse.Namespace) -> Image.Image:
 
 
 def curves(runs: list[Path], path: Path) -> None:
-    """Draw the losses of runs, smoothed over ten entries, each in units of its first value."""
+    """Draw the losses of runs, medians of ten entries, each in units of its first value."""
     entries, start = [], 0.0
     for run in runs:
         found = json.loads((run / "history.json").read_text())
@@ -72,10 +73,7 @@ def curves(runs: list[Path], path: Path) -> None:
     for name in names:
         pairs = [(entry["step"], entry[name]) for entry in entries if name in entry]
         steps, values = zip(*pairs, strict=True)
-        smooth = [
-            sum(values[max(0, i - SMOOTH) : i + 1]) / len(values[max(0, i - SMOOTH) : i + 1])
-            for i in range(len(values))
-        ]
+        smooth = [median(values[max(0, i - SMOOTH) : i + 1]) for i in range(len(values))]
         axes.plot(steps, [value / max(abs(smooth[0]), 1e-9) for value in smooth], label=name)
     axes.set(xlabel="step", ylabel="loss / first loss", yscale="log")
     axes.grid(alpha=0.3)

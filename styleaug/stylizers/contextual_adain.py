@@ -90,6 +90,10 @@ class ContextualAdaIN(DecodingStylizer[Tensor]):
         self.weights_id = load_network(self.network, state, origin=str(weights))
         self.detail = keeps_detail(detail, located.record)
 
+    @property
+    def _stride(self) -> int:
+        return self.network.config.shape[1]
+
     def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
         mean, std = feature_moments(self.network.encode(style))
         return {"mean": mean, "std": std}

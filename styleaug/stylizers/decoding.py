@@ -9,6 +9,7 @@ from torch import Tensor
 
 from styleaug.stylizers.base import Maps, Stylizer
 from styleaug.stylizers.lost_detail import put_back
+from styleaug.stylizers.weave import unwoven
 
 Features = TypeVar("Features")
 """What an encoder returns: one map, or one of every scale."""
@@ -17,15 +18,21 @@ Features = TypeVar("Features")
 class DecodingStylizer(Stylizer, Generic[Features]):
     """A stylizer whose decoder paints from features of a content and the maps of a code.
 
-    Subclasses implement `_features`, `_decoded` and `_encode_style`. A grid of many styles encodes
-    its contents once, and holds the maps of one style at a time.
+    Subclasses implement `_stride`, `_features`, `_decoded` and `_encode_style`. A grid of many
+    styles encodes its contents once, and holds the maps of one style at a time.
 
     Attributes:
-        detail: Whether the detail that decoding loses is put back, see
-            `styleaug.stylizers.lost_detail`: contents are then painted in their own style, too.
+        detail: Whether the detail that decoding loses is put back, and the mesh that it repeats at
+            the stride of the features taken out, see `styleaug.stylizers.lost_detail` and
+            `styleaug.stylizers.weave`: contents are then painted in their own style, too.
     """
 
     detail: bool
+
+    @property
+    def _stride(self) -> int:
+        """Pixels of a side per position of the features."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _stride.")
 
     def _features(self, content: Tensor) -> Features:
         """Return what the encoder sees of contents ``(B, 3, H, W)``."""
@@ -69,6 +76,7 @@ class DecodingStylizer(Stylizer, Generic[Features]):
         own = self._encode_style(self._resize_style(content))  # resized as styles are
         return self._decoded(features, own, alpha)
 
-    @staticmethod
-    def _with_detail(painted: Tensor, content: Tensor, own: Tensor | None) -> Tensor:
-        return painted if own is None else put_back(painted, content, own)
+    def _with_detail(self, painted: Tensor, content: Tensor, own: Tensor | None) -> Tensor:
+        if own is None:
+            return painted
+        return unwoven(put_back(painted, content, own), content, self._stride)

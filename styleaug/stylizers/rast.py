@@ -95,6 +95,10 @@ class RAST(DecodingStylizer[list[Tensor]]):
     def _code_settings(self) -> dict[str, Any]:
         return {"style_size": self.style_size}
 
+    @property
+    def _stride(self) -> int:
+        return self.network.config.stride
+
     def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
         pairs = zip(_LEVELS, self.network.encode(style), strict=True)
         return {

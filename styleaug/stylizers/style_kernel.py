@@ -137,6 +137,10 @@ class StyleKernel(DecodingStylizer[Tensor]):
     def _code_settings(self) -> dict[str, Any]:
         return {"style_size": self.style_size}
 
+    @property
+    def _stride(self) -> int:
+        return self.network.config.stride
+
     def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
         return self.network.alignment.style_maps(self.network.encode(style))
 

@@ -1,4 +1,4 @@
-"""The weave of a network that paints patches, and how it is taken out."""
+"""The weave of a network that paints in patches, and how it is taken out."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ _NOISE = 1e-5
 def unwoven(painted: Tensor, content: Tensor, period: int) -> Tensor:
     """Take out what painted images repeat from patch to patch.
 
-    A network that paints patches leaves their seams and a pattern inside each, a weave that is in
-    no content and in no style. It is seen on even ground and in strong colours, and it is known by
-    its period: of what a content does not account for, the mean at the same place of nine
-    neighbouring patches is weave. Texture that does not keep to patches stays to eight ninths.
+    A network that paints patches, or decodes every position of a small map alike, leaves seams and
+    a pattern inside each patch, a weave that is in no content and in no style. It is seen on even
+    ground and in strong colours, and it is known by its period: of what a content does not account
+    for, the mean at the same place of nine neighbouring patches is weave. Texture that does not
+    keep to patches stays to eight ninths.
 
     Args:
         painted: ``(B, 3, H, W)`` in the style, sides multiples of the period.
         content: ``(B, 3, H, W)``, what was painted.
-        period: Side of a patch in pixels, 8 or more.
+        period: Side of a patch in pixels; of a decoder, the stride of its features.
 
     Returns:
         float32 ``(B, 3, H, W)``.
