@@ -11,6 +11,9 @@ from styleaug.stylizers.base import Maps, Stylizer
 from styleaug.stylizers.lost_detail import put_back
 from styleaug.stylizers.weave import unwoven
 
+_ACROSS = 5
+"""Positions of the features along a side whose mean is their mesh; of three, texture goes, too."""
+
 Features = TypeVar("Features")
 """What an encoder returns: one map, or one of every scale."""
 
@@ -79,4 +82,4 @@ class DecodingStylizer(Stylizer, Generic[Features]):
     def _with_detail(self, painted: Tensor, content: Tensor, own: Tensor | None) -> Tensor:
         if own is None:
             return painted
-        return unwoven(put_back(painted, content, own), content, self._stride)
+        return unwoven(put_back(painted, content, own), content, self._stride, _ACROSS)

@@ -13,19 +13,20 @@ _NOISE = 1e-5
 """Variance of a content that says nothing about what is painted there."""
 
 
-def unwoven(painted: Tensor, content: Tensor, period: int) -> Tensor:
+def unwoven(painted: Tensor, content: Tensor, period: int, across: int = 3) -> Tensor:
     """Take out what painted images repeat from patch to patch.
 
     A network that paints patches, or decodes every position of a small map alike, leaves seams and
     a pattern inside each patch, a weave that is in no content and in no style. It is seen on even
     ground and in strong colours, and it is known by its period: of what a content does not account
-    for, the mean at the same place of nine neighbouring patches is weave. Texture that does not
-    keep to patches stays to eight ninths.
+    for, the mean at the same place of neighbouring patches is weave. Texture that does not keep to
+    patches stays, to eight ninths for nine patches.
 
     Args:
         painted: ``(B, 3, H, W)`` in the style, sides multiples of the period.
         content: ``(B, 3, H, W)``, what was painted.
         period: Side of a patch in pixels; of a decoder, the stride of its features.
+        across: Neighbouring patches along a side, odd.
 
     Returns:
         float32 ``(B, 3, H, W)``.
@@ -37,7 +38,7 @@ def unwoven(painted: Tensor, content: Tensor, period: int) -> Tensor:
     """
     painted = painted.float()
     rest = F.pixel_unshuffle(painted - _following(painted, content), period)
-    repeated = F.avg_pool2d(rest, 3, stride=1, padding=1, count_include_pad=False)
+    repeated = F.avg_pool2d(rest, across, 1, across // 2, count_include_pad=False)
     return painted - F.pixel_shuffle(repeated, period)
 
 
