@@ -118,12 +118,12 @@ def main() -> None:
         for seed in range(options.seeds):
             _run_home(samples, home, seed, options, runs)
     found = [run for run in load(runs) if run["home"] in options.homes]
-    rows = summary(found)
+    rows, means = summary(found), summary(averaged(found))
     _show(rows)
-    _show(summary(averaged(found)))
+    _show(means)
     if options.record:
         settings = {k: v for k, v in vars(options).items() if k not in ("index", "out")}
-        tables = {"table": rows, "means over seeds": summary(averaged(found))}
+        tables = {"table": rows, "means over seeds": means}
         results = {"settings": settings, **tables, "networks": found}
         print(write_record(options.record, results, device=options.device))
 
@@ -252,7 +252,7 @@ def averaged(runs: Sequence[Run]) -> list[Run]:
     """
     found: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
-        found.setdefault((run["home"], *training(run)), []).append(run)
+        found.setdefault(training(run), []).append(run)
     return [
         {name: value for name, value in same[0].items() if name in TRAINING}
         | {
@@ -265,8 +265,8 @@ def averaged(runs: Sequence[Run]) -> list[Run]:
 
 
 def training(run: Run) -> tuple[Any, ...]:
-    """Return what trained a network, but its laboratory and seed."""
-    return tuple(run[name] for name in TRAINING[1:] if name in run)
+    """Return what trained a network, but its seed."""
+    return tuple(run[name] for name in TRAINING if name in run)
 
 
 def correlation(

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from styleaug.stylizers.base import Maps, Stylizer
-from styleaug.stylizers.lost_detail import put_back
-from styleaug.stylizers.weave import unwoven
+from styleaug.stylizers.lost_detail import mended
 
 _ACROSS = 5
 """Positions of the features along a side whose mean is their mesh; of three, texture goes, too."""
@@ -82,4 +81,4 @@ class DecodingStylizer(Stylizer, Generic[Features]):
     def _with_detail(self, painted: Tensor, content: Tensor, own: Tensor | None) -> Tensor:
         if own is None:
             return painted
-        return unwoven(put_back(painted, content, own), content, self._stride, _ACROSS)
+        return mended(painted, content, own, self._stride, _ACROSS)

@@ -6,10 +6,33 @@ import torch
 from torch import Tensor
 
 from styleaug.functional.positive import solve_positive
+from styleaug.stylizers.weave import unwoven
 from styleaug.weights import EXTRA, Weights
 
 _FLAT = 1e-4
 """Variance of a colour below which an image says nothing of where it leads: contrast 0.01."""
+
+
+def mended(
+    painted: Tensor, content: Tensor, decoded: Tensor, period: int, across: int = 3
+) -> Tensor:
+    """Put back what decoding loses and take out what it repeats: the option ``detail``.
+
+    Args:
+        painted: ``(B, 3, H, W)`` in the style.
+        content: ``(B, 3, H, W)``, what was painted.
+        decoded: ``(B, 3, H, W)``, the content painted in its own style.
+        period: As in `unwoven`.
+        across: As in `unwoven`.
+
+    Returns:
+        float32 ``(B, 3, H, W)``, which may leave [0, 1].
+
+    Example:
+        >>> mended(*torch.rand(3, 2, 3, 32, 48), period=16).shape
+        torch.Size([2, 3, 32, 48])
+    """
+    return unwoven(put_back(painted, content, decoded), content, period, across)
 
 
 def put_back(painted: Tensor, content: Tensor, decoded: Tensor) -> Tensor:

@@ -12,12 +12,11 @@ from torch import Tensor, nn
 
 from styleaug._checks import check_choice
 from styleaug.stylizers.base import Maps, Precision, Stylizer
-from styleaug.stylizers.lost_detail import keeps_detail, put_back
+from styleaug.stylizers.lost_detail import keeps_detail, mended
 from styleaug.stylizers.vit.engine import Anchor, KeysValues, StylizingViTEngine
 from styleaug.stylizers.vit.network import StylizingViTNetwork
 from styleaug.stylizers.vit.resizing import Paint, paint_resampled, paint_tiles
 from styleaug.stylizers.vit.weights import check_channels, locate, normalisation, read_network
-from styleaug.stylizers.weave import unwoven
 from styleaug.weights import weights_digest
 
 Resize: TypeAlias = Literal["fit", "224", "tile"]
@@ -161,8 +160,7 @@ class StylizingViT(Stylizer):
 
     def _sharp(self, painted: Tensor, images: Tensor, repeated: Tensor) -> Tensor:
         """Return painted images with the detail that repeating contents loses, and no weave."""
-        sharp = put_back(painted, images, repeated)
-        return unwoven(sharp, images, self.network.config.patch).to(images)
+        return mended(painted, images, repeated, self.network.config.patch).to(images)
 
     def _style_chunks(self, maps: Maps, images: Tensor) -> Iterator[dict[str, Tensor]]:
         count = len(next(iter(maps.values())))

@@ -9,7 +9,8 @@ from PIL import Image
 import styleaug
 from styleaug import create_stylizer
 from styleaug.functional import edge_correlation
-from styleaug.stylizers.lost_detail import keeps_detail, put_back
+from styleaug.stylizers import decoding
+from styleaug.stylizers.lost_detail import keeps_detail, mended, put_back
 from styleaug.weights import EXTRA, Weights
 
 OPTIONS = {
@@ -116,6 +117,23 @@ def test_stylizers_paint_more_sharply_with_it(name, pictures):
     assert torch.allclose(grid[:, 1], alone, atol=2e-3)
     weak = sharp.stylize(content, code, 0.01)
     assert edge_correlation(weak, content).item() > 0.97
+
+
+@pytest.mark.parametrize("name", ["contextual-adain", "rast", "style-kernel"])
+def test_decoders_are_mended_at_the_stride_of_their_features(name, pictures, monkeypatch):
+    content, style = pictures
+    plain, sharp = (create_stylizer(name, detail=detail) for detail in (False, True))
+    seen = []
+    monkeypatch.setattr(decoding, "mended", lambda *given: seen.append(given) or mended(*given))
+    painted = sharp.stylize(content, sharp.encode_style(style))
+    ((soft, shown, own, period, across),) = seen
+    for image, told in ((style, soft), (content, own)):
+        expected = plain.stylize(content, plain.encode_style(image))
+        assert torch.allclose(told.clamp(0.0, 1.0), expected, atol=1e-5)
+    assert torch.equal(shown, content)
+    height, width = (side // period for side in content.shape[2:])
+    assert sharp.network.encode(content)[0].shape[-2:] == (height, width)
+    assert torch.allclose(mended(soft, content, own, period, across).clamp(0.0, 1.0), painted)
 
 
 @pytest.mark.parametrize("name", ["contextual-adain", "rast", "style-kernel"])

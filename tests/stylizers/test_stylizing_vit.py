@@ -11,7 +11,7 @@ import torch
 
 from styleaug import StyleBank, StyleCode, StyleTransfer, create_stylizer
 from styleaug.stylizers import STYLIZERS
-from styleaug.stylizers.lost_detail import put_back
+from styleaug.stylizers.lost_detail import mended
 from styleaug.stylizers.stylizing_vit import StylizingViT
 from styleaug.stylizers.vit import packed_linear
 from styleaug.stylizers.vit.attention import attend
@@ -25,7 +25,6 @@ from styleaug.stylizers.vit.network import (
 from styleaug.stylizers.vit.packed_linear import PackedLinear
 from styleaug.stylizers.vit.resizing import paint_tiles, tile_starts
 from styleaug.stylizers.vit.weights import ALIASES
-from styleaug.stylizers.weave import unwoven
 from styleaug.weights import save_tensors
 
 SMALL = ViTConfig(96, 3, depth=3, image_size=64)
@@ -87,7 +86,7 @@ def test_detail_is_what_the_repeated_content_lacks(network, resize):
     mean, std = torch.tensor([MEAN, STD]).view(2, 1, 3, 1, 1)
     repeated = network.repeat((content - mean) / std) * std + mean
     soft = _plain(network, content, styles[:2], clamp=False)
-    expected = unwoven(put_back(soft, content, repeated), content, 16).clamp(0.0, 1.0)
+    expected = mended(soft, content, repeated, 16).clamp(0.0, 1.0)
     painted = stylizer.stylize(content, code[[0, 1]])
     assert torch.allclose(painted, expected, atol=1e-3)
     assert (painted - soft.clamp(0.0, 1.0)).abs().mean() > 0.02

@@ -11,10 +11,9 @@ from torch import Tensor, nn
 
 from styleaug._records import check_fields
 from styleaug.features import IMAGENET_MEAN, IMAGENET_STD, FeatureExtractor
-from styleaug.stylizers.lost_detail import put_back
+from styleaug.stylizers.lost_detail import mended
 from styleaug.stylizers.vit.network import CONFIGS, StylizingViTNetwork
 from styleaug.stylizers.vit.weights import PACKAGED, check_channels
-from styleaug.stylizers.weave import unwoven
 from styleaug.training.config import TrainConfig
 from styleaug.training.losses import anatomy_loss, content_loss, identity_loss, style_loss
 from styleaug.training.recipes.base import Phase, Recipe, scales_by_layer
@@ -130,7 +129,7 @@ class StylizingViTRecipe(Recipe):
         shown = self._in_unit_range(decoded)
         repeated, painted = shown[: 2 * count], shown[2 * count :]
         if self.options.detail:
-            painted = self._sharp(painted, content, repeated[:count].detach())
+            painted = mended(painted, content, repeated[:count].detach(), self.network.config.patch)
         originals = torch.cat([content, style])
         extractor = self._features[0].to(content.device)
         with torch.no_grad():
@@ -153,12 +152,8 @@ class StylizingViTRecipe(Recipe):
         painted = self._in_unit_range(self.network(normalised, self._normalised(style)).float())
         if self.options.detail:
             repeated = self._in_unit_range(self.network.repeat(normalised).float())
-            painted = self._sharp(painted, content, repeated)
+            painted = mended(painted, content, repeated, self.network.config.patch)
         return painted.clamp(0.0, 1.0)
-
-    def _sharp(self, painted: Tensor, content: Tensor, repeated: Tensor) -> Tensor:
-        sharp = put_back(painted, content, repeated)
-        return unwoven(sharp, content, self.network.config.patch)
 
     def file_config(self) -> dict[str, object]:
         """Return the normalisation constants."""
