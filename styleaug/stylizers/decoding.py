@@ -81,4 +81,19 @@ class DecodingStylizer(Stylizer, Generic[Features]):
     def _with_detail(self, painted: Tensor, content: Tensor, own: Tensor | None) -> Tensor:
         if own is None:
             return painted
-        return mended(painted, content, own, self._stride, _ACROSS)
+        return with_detail(painted, content, own, self._stride)
+
+
+def with_detail(painted: Tensor, content: Tensor, own: Tensor, stride: int) -> Tensor:
+    """Return what decoders painted as `detail` leaves it; their training uses it, too.
+
+    Args:
+        painted: ``(B, 3, H, W)`` in the style.
+        content: ``(B, 3, H, W)``, what was painted.
+        own: ``(B, 3, H, W)``, the content painted in its own style.
+        stride: Pixels of a side per position of the features.
+
+    Returns:
+        float32 ``(B, 3, H, W)``, which may leave [0, 1].
+    """
+    return mended(painted, content, own, stride, _ACROSS)

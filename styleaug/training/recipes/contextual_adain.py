@@ -16,6 +16,7 @@ from styleaug.functional import adain_to, feature_moments
 from styleaug.stylex.encoder import StyleX
 from styleaug.stylizers.adain_network import AdaINConfig, AdaINNetwork
 from styleaug.stylizers.contextual_adain import PACKAGED
+from styleaug.stylizers.decoding import with_detail
 from styleaug.training.config import TrainConfig
 from styleaug.training.losses import content_loss, contextual_loss, style_loss
 from styleaug.training.losses.contextual import Direction
@@ -42,6 +43,8 @@ class ContextualAdaINOptions(AdaINConfig):
         bandwidth: Bandwidth of the contextual loss.
         direction: Direction of the contextual loss: "forward", "backward" or "symmetric".
         stylex: Weights of `StyleX` for the loss of that name.
+        detail: Put back what the decoder loses before the losses see a picture, as ``detail=True``
+            of the stylizer does. Not of the source.
 
     Raises:
         ValueError: If an option has the wrong type or is out of range.
@@ -56,6 +59,7 @@ class ContextualAdaINOptions(AdaINConfig):
     bandwidth: float = 0.5
     direction: Direction = "forward"
     stylex: str = "films"
+    detail: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -120,20 +124,25 @@ class ContextualAdaINRecipe(Recipe):
         """Return the losses of a batch of pairs ``(B, 3, H, W)``."""
         with torch.no_grad():
             features = self.network.encode(content)
-        losses = {}
-        if self.loss_weights["identity"] > 0.0:
+        repeated, losses = None, {}
+        if self.options.detail or self.loss_weights["identity"] > 0.0:
             repeated = self.network.decoder(features).float()
+        if repeated is not None and self.loss_weights["identity"] > 0.0:
             losses["identity"] = F.mse_loss(repeated, content.float())
         if any(weight > 0.0 for name, weight in self.loss_weights.items() if name != "identity"):
-            losses |= self._transfer(features, content, style)
+            losses |= self._transfer(features, content, style, repeated)
         return losses
 
-    def _transfer(self, features: Tensor, content: Tensor, style: Tensor) -> dict[str, Tensor]:
+    def _transfer(
+        self, features: Tensor, content: Tensor, style: Tensor, repeated: Tensor | None
+    ) -> dict[str, Tensor]:
         """Return the losses of contents in the style of others."""
         with torch.no_grad():
             target = adain_to(features, *feature_moments(self.network.encode(style)))
             before = self._perception.split({"content": content, "style": style})
         output = self.network.decoder(target)
+        if self.options.detail and repeated is not None:
+            output = with_detail(output, content, repeated.detach(), self.network.config.shape[1])
         maps = self._perception(output)
         layers = self.options.style_layers
         styles = [before["style"][layer] for layer in layers]
@@ -162,8 +171,11 @@ class ContextualAdaINRecipe(Recipe):
 
     def preview(self, content: Tensor, style: Tensor) -> Tensor:
         """Return stylized images to look at."""
-        painted: Tensor = self.network(content, style).float().clamp(0.0, 1.0)
-        return painted
+        painted: Tensor = self.network(content, style).float()
+        if self.options.detail:
+            repeated = self.network.decoder(self.network.encode(content))
+            painted = with_detail(painted, content, repeated, self.network.config.shape[1])
+        return painted.clamp(0.0, 1.0)
 
     def file_config(self) -> dict[str, object]:
         """Return the encoder of the weights, and the scale of its features."""

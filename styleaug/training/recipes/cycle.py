@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -29,24 +29,32 @@ def stylize_both(network: RASTNetwork, content: Features, style: Features) -> di
 
 
 def run_cycle(network: RASTNetwork, content: Features, style: Features) -> dict[str, Tensor]:
-    """Transfer forth and back along both branches.
+    """Transfer forth and back along both branches: `stylize_both`, then `stylize_again`."""
+    images = stylize_both(network, content, style)
+    return images | stylize_again(network, content, style, images)
+
+
+def stylize_again(
+    network: RASTNetwork, content: Features, style: Features, images: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Transfer from and to what was stylized once, along both branches.
 
     Args:
         network: The transfer block.
         content: The encoder's maps of the contents.
         style: The encoder's maps of the styles.
+        images: "forth" and "back" of `stylize_both`.
 
     Returns:
-        Images ``(B, 3, H, W)``, not clamped: those of `stylize_both`, and
+        Images ``(B, 3, H, W)``, not clamped:
 
         * "content_right": the content restored from "forth" with the content's style,
         * "style_right": the style image with the style of "forth",
         * "content_left": the content with the style of "back",
         * "style_left": the style image restored from "back".
     """
-    images = stylize_both(network, content, style)
     there, here = network.encode(images["forth"]), network.encode(images["back"])
-    return images | {
+    return {
         "content_right": transfer(network, there, content),
         "style_right": transfer(network, style, there),
         "content_left": transfer(network, content, here),

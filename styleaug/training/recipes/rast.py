@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from styleaug._checks import check_count, check_positive
 from styleaug.features.lpips import LAYERS as LPIPS_LAYERS
 from styleaug.features.lpips import lpips_heads
+from styleaug.stylizers.decoding import with_detail
 from styleaug.stylizers.rast import PACKAGED
 from styleaug.stylizers.rast_network import RASTConfig, RASTNetwork
 from styleaug.training.config import TrainConfig
@@ -33,6 +34,7 @@ from styleaug.training.recipes.cycle import (
     low_resolution_sizes,
     run_cycle,
     shrink,
+    stylize_again,
     stylize_both,
     transfer,
 )
@@ -63,6 +65,8 @@ class RASTOptions(RASTConfig):
         low_res_form: "pixel" or "multi", the losses of restoration with the recipe's weights.
         lpips_target: "content", "style" or "restored" (the restored against the original content).
         lpips_features: File of LPIPS's VGG-16.
+        detail: Put back what the decoder loses before the losses see "forth" and "back", as
+            ``detail=True`` of the stylizer does. Not of the source.
 
     Raises:
         ValueError: If an option has the wrong type or is out of range.
@@ -81,6 +85,7 @@ class RASTOptions(RASTConfig):
     low_res_form: Literal["pixel", "multi"] = "pixel"
     lpips_target: Literal["content", "style", "restored"] = "content"
     lpips_features: str = ""
+    detail: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -205,13 +210,15 @@ class RASTRecipe(Recipe):
         encoded = self.network.encode(content), self.network.encode(style)
         if phase == "discriminator":
             with torch.no_grad():
-                fakes = transfer(self.network, *encoded), transfer(self.network, *encoded[::-1])
-            return {"discriminator": self._judge(fakes, (style, content))}
+                fakes = self._stylized(encoded, {"content": content, "style": style})
+            return {"discriminator": self._judge(list(fakes.values()), (style, content))}
         images = {"content": content, "style": style}
         losses = self._identity(encoded, images)
         if not any(self._uses(name) for name in self.loss_weights if name not in _OF_IDENTITY):
             return self._used(losses)
-        images |= (run_cycle if self._restores else stylize_both)(self.network, *encoded)
+        images |= self._stylized(encoded, images)
+        if self._restores:
+            images |= stylize_again(self.network, *encoded, images)
         losses |= self._restoration(images)
         if self._pair:
             losses["adversarial"] = self._fool(images)
@@ -221,12 +228,31 @@ class RASTRecipe(Recipe):
 
     def preview(self, content: Tensor, style: Tensor) -> Tensor:
         """Return stylized images to look at."""
-        painted: Tensor = self.network(content, style).float().clamp(0.0, 1.0)
-        return painted
+        encoded = self.network.encode(content), self.network.encode(style)
+        painted = transfer(self.network, *encoded)
+        if self.options.detail:
+            painted = self._with_detail(painted, content, encoded[0])
+        return painted.float().clamp(0.0, 1.0)
 
     def file_config(self) -> dict[str, object]:
         """Return the encoder of the weights, and the scale of its features."""
         return asdict(self.network.config)
+
+    def _stylized(self, encoded: tuple[list[Tensor], list[Tensor]], images: ByName) -> ByName:
+        """Return "forth" and "back", with the detail that was lost if that is asked for."""
+        both = stylize_both(self.network, *encoded)
+        if not self.options.detail:
+            return both
+        whole = zip(both.items(), (images["content"], images["style"]), encoded, strict=True)
+        return {
+            name: self._with_detail(image, original, features)
+            for (name, image), original, features in whole
+        }
+
+    def _with_detail(self, painted: Tensor, content: Tensor, features: list[Tensor]) -> Tensor:
+        with torch.no_grad():
+            own = transfer(self.network, features, features)
+        return with_detail(painted, content, own, self.network.config.stride)
 
     def _restoration(self, images: ByName) -> ByName:
         contents, styles = self._chosen(images)
@@ -258,7 +284,7 @@ class RASTRecipe(Recipe):
             ) + content_loss(chosen["b"], chosen["style"])
         return losses
 
-    def _judge(self, fakes: tuple[Tensor, Tensor], reals: tuple[Tensor, Tensor]) -> Tensor:
+    def _judge(self, fakes: Sequence[Tensor], reals: tuple[Tensor, Tensor]) -> Tensor:
         """Return the loss of the discriminators: one for styles, one for contents."""
         total = []
         for judge, fake, real in zip(self._pair.values(), fakes, reals, strict=True):

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from styleaug.stylizers.decoding import with_detail
 from styleaug.stylizers.style_kernel import PACKAGED
 from styleaug.stylizers.style_kernel_network import StyleKernelConfig, StyleKernelNetwork
 from styleaug.training.config import TrainConfig
@@ -34,6 +35,8 @@ class StyleKernelOptions(StyleKernelConfig):
         remd_on: "output", features of the stylized image against the style's, or "aligned", the
             aligned against the style's projected features (what the paper says, which gives the
             decoder no gradient).
+        detail: Put back what the decoder loses before the losses see a picture, as ``detail=True``
+            of the stylizer does. Not of the source.
 
     Raises:
         ValueError: If an option has the wrong type or is out of range.
@@ -44,6 +47,7 @@ class StyleKernelOptions(StyleKernelConfig):
     scales: tuple[float, ...] = ()
     remd_layer: str = "relu4_1"
     remd_on: Literal["output", "aligned"] = "output"
+    detail: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -120,11 +124,15 @@ class StyleKernelRecipe(Recipe):
         if phase == "discriminator":
             with torch.no_grad():
                 fake = self._paint(features, target)[0]
+                if self.options.detail:
+                    fake = self._with_detail(fake, content, self._paint(features, features)[0])
             return {"discriminator": self._tell(fake, style)}
         same = [self._paint(x, x)[0].float() for x in (features, target)]
         if not any(self._uses(name) for name in self.loss_weights if name not in _OF_IDENTITY):
             return {"identity": _difference(same, (content, style))}
         output, aligned, maps = self._paint(features, target)
+        if self.options.detail:
+            output = self._with_detail(output, content, same[0].detach())
         found = self._perception.split(
             {"output": output, "a": same[0], "b": same[1], "content": content, "style": style}
         )
@@ -142,9 +150,11 @@ class StyleKernelRecipe(Recipe):
         """Return stylized images to look at, without shuffling groups of channels."""
         training = self.network.training
         self.network.eval()
-        painted: Tensor = self.network(content, style).float().clamp(0.0, 1.0)
+        painted: Tensor = self.network(content, style).float()
+        if self.options.detail:
+            painted = self._with_detail(painted, content, self.network(content, content))
         self.network.train(training)
-        return painted
+        return painted.clamp(0.0, 1.0)
 
     def file_config(self) -> dict[str, object]:
         """Return the shape of the network."""
@@ -156,6 +166,9 @@ class StyleKernelRecipe(Recipe):
         maps = self.network.alignment.style_maps(style)
         aligned = self.network.alignment(features, maps)
         return self.network.repaint(features, aligned), aligned, maps
+
+    def _with_detail(self, painted: Tensor, content: Tensor, own: Tensor) -> Tensor:
+        return with_detail(painted, content, own, self.network.config.stride)
 
     def _compare(self, found: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
         def maps(name: str, layers: tuple[str, ...]) -> list[Tensor]:
