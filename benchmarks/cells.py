@@ -13,6 +13,8 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.record import seconds_of, summary
@@ -88,34 +90,78 @@ def missing(cell: Cell) -> bool:
 class Operations(TorchDispatchMode):
     """Counts what is dispatched: every operation but views, and read-backs by themselves.
 
+    Args:
+        device: Where tensors are read back from: "cpu" or "cuda".
+
     Example:
-        >>> with Operations() as seen:
+        >>> with Operations("cpu") as seen:
         ...     _ = torch.ones(2).add(1).view(1, 2).sum().item()
         >>> seen.counts["operations"], seen.counts["read-backs"]
         (3, 1)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: str) -> None:
         super().__init__()
+        self.device = device
         self.counts: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         """Count, and pass on."""
         name = func.overloadpacket.__name__
-        if name in ("_local_scalar_dense", "is_nonzero"):
+        masks = name == "index" and any(_is_mask(item) for item in args[1])
+        if (name in _WAITS or masks) and args[0].device.type == self.device:
             self.counts["read-backs"] += 1
         elif not func.is_view and name != "detach":
             self.counts["operations"] += 1
         return func(*args, **(kwargs or {}))
 
 
+class Reads(TorchFunctionMode):
+    """Counts the methods that bring a tensor to the host, which are dispatched as something else.
+
+    Args:
+        device: Where they are read back from: "cpu" or "cuda".
+
+    Attributes:
+        count: How many there were of tensors with a size; of numbers, `Operations` sees them.
+    """
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        self.device, self.count = device, 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        """Count, and pass on."""
+        if func in _READS and args[0].ndim and args[0].device.type == self.device:
+            self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+_WAITS = (
+    *("_local_scalar_dense", "is_nonzero", "nonzero", "equal", "masked_select", "bincount"),
+    "_linalg_check_errors",
+)
+_READS = {Tensor.tolist, Tensor.cpu, Tensor.numpy}
+
+
+def _is_mask(index: object) -> bool:
+    return isinstance(index, Tensor) and index.dtype == torch.bool
+
+
 def count_work(run: Callable[[], object], device: str) -> dict[str, int]:
-    """Return how many operations and read-backs a call makes, and on a GPU how many kernels."""
+    """Return how many operations and read-backs a call makes, and on a GPU how many kernels.
+
+    On a CPU, where all tensors lie, what the host draws for itself counts as read back, too.
+    """
     run()
-    with Operations() as seen:
+    kind = torch.device(device).type
+    with Reads(kind) as read, Operations(kind) as seen:
         run()
-    found = {key: seen.counts[key] for key in ("operations", "read-backs")}
-    if torch.device(device).type == "cuda":
+    found = {
+        "operations": seen.counts["operations"],
+        "read-backs": seen.counts["read-backs"] + read.count,
+    }
+    if kind == "cuda":
         kinds = [torch.profiler.ProfilerActivity.CUDA]
         with torch.profiler.profile(activities=kinds) as profile:
             run()

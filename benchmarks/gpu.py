@@ -1,4 +1,4 @@
-"""Everything about speed that a GPU can change, in one command: ``python -m benchmarks.gpu``.
+"""What a GPU changes about speed, in one command: ``python -m benchmarks.gpu``.
 
 Meant to end within 25 minutes on one large GPU; ``--quick`` takes a minute on a CPU, at small
 sizes, and writes no record unless ``--out`` names a folder. Each part has a share of the time and
@@ -6,12 +6,15 @@ each cell a limit; what is over either is skipped and says so, and what does not
 says that.
 
 * copies: stylizers in units of one copy of the batch on the device, and its bandwidth;
-* stylizers: sizes 224 to 4096, batches 1 to 256, in float32, and bfloat16 for networks;
+* stylizers: all that ship weights or need none, sizes 224 to 4096, batches 1 to 256, in float32, and
+  bfloat16 for networks that have it;
 * launches: operations, read-backs and kernels of a call of the stylizer and of the transform;
 * step: what a third of a batch stylized adds to a training step of ResNet-50 and DenseNet-121;
 * tta: `StyleTTA` with 8 views against 9 plain forwards of ResNet-50;
 * peers: Stylizing ViT's package, torchvision v2 and kornia on the device, Albumentations on CPU;
-* compiled: stylizers through `torch.compile`.
+* compiled: the same stylizers through `torch.compile`, at one size.
+
+Decoders (contextual-adain, rast, style-kernel) need the weights of ``styleaug-weights``.
 """
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ from styleaug.tta import StyleTTA
 
 COLOR = ("colorist", "reinhard", "mkl", "histogram", "fda")
 NETS = ("micro", "appearance")
+DECODERS = ("contextual-adain", "rast", "style-kernel")
 VIT = "stylizing-vit-tiny"
 GOALS = {"micro": 12.0, "colorist": 3.0}
 """Most copies of a batch of 1024 x 1024 pixels that a stylizer should take."""
@@ -47,7 +51,7 @@ STEP_GOALS = {"micro": 0.03, "appearance": 0.03} | dict.fromkeys(COLOR, 0.01)
 """Most that a stylizer should add to a training step, as a share of it."""
 ALL_KINDS = (
     *((name, "fp32") for name in (*COLOR, "appearance")),
-    *((name, kind) for name in ("micro", VIT) for kind in ("fp32", "bf16")),
+    *((name, kind) for name in ("micro", VIT, *DECODERS) for kind in ("fp32", "bf16")),
 )
 
 

@@ -86,10 +86,19 @@ IN_REGIONS = tuple(f"{name}, tissue" for name in ("colorist", "reinhard", "mkl",
 """Stylizers of a region, as names for `build`."""
 
 
+WITH_DETAIL = tuple(
+    f"{name}, detail" for name in ("contextual-adain", "rast", "style-kernel", "stylizing-vit-tiny")
+)
+"""Stylizers that put lost detail back, as weights that ship do, as names for `build`."""
+
+
 def build(name):
     """Return a stylizer of the table, with random weights where a test run cannot have its own."""
     torch.manual_seed(0)
-    if name in BUILDERS:
-        return BUILDERS[name]()
-    name, _, region = name.partition(", ")
-    return create_stylizer(name, region=region or None)
+    name, _, how = name.partition(", ")
+    if name not in BUILDERS:
+        return create_stylizer(name, region=how or None)
+    stylizer = BUILDERS[name]()
+    if how == "detail":
+        stylizer.detail = True
+    return stylizer

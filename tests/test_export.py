@@ -42,6 +42,7 @@ assert not {"torch", "styleaug"} & set(sys.modules)
     [
         *("colorist", "reinhard", "mkl", "histogram", "micro", "appearance"),
         *("stylizing-vit-tiny", "stylizing-vit-small"),  # "fit" and "224", the default
+        *("contextual-adain, detail", "rast, detail", "style-kernel"),
     ],
 )
 def test_onnx_runs_without_pytorch_and_paints_the_same(name, tmp_path):
@@ -57,7 +58,14 @@ def test_onnx_runs_without_pytorch_and_paints_the_same(name, tmp_path):
     assert list(np.load(styles)["names"]) == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize("name", ["colorist", "mkl", "appearance", "rast"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("colorist", "reinhard", "mkl", "histogram", "micro", "appearance"),
+        *("contextual-adain, detail", "rast", "rast, detail", "style-kernel, detail"),
+        *("stylizing-vit-tiny", "stylizing-vit-tiny, detail"),
+    ],
+)
 def test_exported_programs_of_pytorch_paint_the_same(name, tmp_path):
     stylizer = build(name)
     bank = _bank(stylizer)
@@ -88,9 +96,9 @@ def test_what_cannot_be_exported_says_why(tmp_path, monkeypatch):
     fda = build("fda")
     with pytest.raises(ValueError, match="fda cannot be exported: how many frequencies"):
         export_stylizer(fda, _bank(fda), tmp_path / "align.onnx")
-    kernels = build("style-kernel")
-    with pytest.raises(ValueError, match="style-kernel cannot be exported for any"):
-        export_stylizer(kernels, _bank(kernels), tmp_path / "align.pt2")
+    tissue = build("mkl, tissue")
+    with pytest.raises(ValueError, match="cannot be exported"):
+        export_stylizer(tissue, _bank(tissue), tmp_path / "align.pt2")
     colorist = build("colorist")
     with pytest.raises(ValueError, match="styles must be a bank encoded by 'colorist'"):
         export_stylizer(colorist, _bank(build("reinhard")), tmp_path / "align.onnx")

@@ -20,6 +20,9 @@ On a CPU a block of 4 MB stays in its cache, and an image takes an eighth less t
 """
 _BLOCK_ELSEWHERE = 1 << 22
 
+_is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+"""Whether a program is traced for any size; torch 2.6 cannot tell that from compiling."""
+
 _KEPT = 1 << 25
 """Largest number of products of a block that is kept for the backward pass."""
 
@@ -71,24 +74,28 @@ def align(
     parts = [_by_head(x, heads) for x in (query, keys, values)]
     queries = F.normalize(parts[0], dim=3)
     gates = [x.flatten(2).unsqueeze(3) for x in threshold]  # (B, heads, N, 1)
-    block = _BLOCK.get(query.device.type, _BLOCK_ELSEWHERE)
-    step = max(1, block // (heads * parts[1].shape[2]))
-    # one tensor for all: results that lie between the blocks would part the heap
-    aligned = queries.new_empty(*queries.shape[:3], parts[2].shape[3])
-    for rows in (slice(at, at + step) for at in range(0, queries.shape[2], step)):
-        aligned[:, :, rows] = _attend(
-            queries[:, :, rows],
-            parts[1],
-            parts[2],
-            gates[0][:, :, rows],
-            gates[1][:, :, rows],
-            temperature,
-            gate,
-            renormalise,
-        )
+    settings = temperature, gate, renormalise
+    if _is_exporting():  # blocks would be as many for every size as for the one that is traced
+        aligned = _attend(queries, parts[1], parts[2], *gates, *settings)
+    else:
+        aligned = _in_blocks(queries, parts[1], parts[2], *gates, *settings)
     aligned = aligned.transpose(2, 3).flatten(1, 2)
     shaped: Tensor = aligned.unflatten(2, query.shape[2:])
     return shaped
+
+
+def _in_blocks(
+    queries: Tensor, keys: Tensor, values: Tensor, scale: Tensor, offset: Tensor, *settings: Any
+) -> Tensor:
+    """Attend block by block, so that the memory does not grow with the number of queries."""
+    block = _BLOCK.get(queries.device.type, _BLOCK_ELSEWHERE)
+    step = max(1, block // (queries.shape[1] * keys.shape[2]))
+    # one tensor for all: results that lie between the blocks would part the heap
+    aligned = queries.new_empty(*queries.shape[:3], values.shape[3])
+    for rows in (slice(at, at + step) for at in range(0, queries.shape[2], step)):
+        of_block = (each[:, :, rows] for each in (scale, offset))
+        aligned[:, :, rows] = _attend(queries[:, :, rows], keys, values, *of_block, *settings)
+    return aligned
 
 
 def _attend(*arguments: Any) -> Tensor:

@@ -58,6 +58,10 @@ def test_operations_and_read_backs_are_counted():
     image = torch.rand(2, 3, 4, 4)
     found = count_work(lambda: bool(image.view(2, -1).add(1.0).mul(2.0).sum() > 0), "cpu")
     assert found == {"operations": 4, "read-backs": 1}
+    lists = count_work(lambda: torch.stack(image.aminmax()).tolist(), "cpu")
+    assert lists == {"operations": 2, "read-backs": 1}
+    masks = count_work(lambda: image[image > 0.5], "cpu")
+    assert masks == {"operations": 1, "read-backs": 1}
 
 
 def test_clocks_stop_only_when_the_device_is_done(monkeypatch):

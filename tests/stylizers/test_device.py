@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from builders import build
+from builders import IN_REGIONS, WITH_DETAIL, build
 from far import Accelerator, Far, move_far
 
 from styleaug import StyleBank, StyleCode, StyleTransfer, list_stylizers
@@ -12,7 +12,7 @@ from styleaug.stylizers.channelwise import ChannelwiseStylizer
 from styleaug.tta import StyleTTA
 
 
-@pytest.fixture(scope="module", params=list_stylizers())
+@pytest.fixture(scope="module", params=[*list_stylizers(), *WITH_DETAIL, *IN_REGIONS])
 def stylizer(request):
     return build(request.param)
 
