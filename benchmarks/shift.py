@@ -6,8 +6,8 @@ the same steps, batches and seeds, and every network is tested as it is and unde
 ``--backbone efficientnet-lite0 --size 128 --rate 5e-4`` fine-tunes a network with ImageNet weights
 (classes alone); without, small ones are trained from scratch. Runs are kept in a file beside the
 record and are not repeated; ``--arms`` and ``--seeds`` choose some, and ``--part 0/2`` runs every
-second one, for several processes at once. ``--short`` takes three arms, fewer seeds and what else
-fits into about an hour of two cores; what is given beside it counts more.
+second one, for several processes at once. ``--short`` takes three arms and what else fits into
+about an hour of two cores; what is given beside it counts more.
 
 ``python -m benchmarks.shift --summarise RUNS.jsonl`` trains nothing: it prints the table of runs
 that exist, and with ``--record`` computes the table of that record again, which keeps the machine,
@@ -44,15 +44,20 @@ HELD = 0.2
 VIEWS = 8
 UNRECORDED = ("index", "outside", "out", "summarise", "short")
 SHORT: dict[str, dict[str, Any]] = {
-    "classes": {"backbone": "efficientnet-lite0", "size": 128, "rate": 5e-4, "steps": 120},
-    "masks": {"size": 64, "rate": 2e-3, "steps": 1200},
+    "classes": {
+        "backbone": "efficientnet-lite0",
+        "size": 128,
+        "rate": 5e-4,
+        "steps": 120,
+        "seeds": 5,
+    },
+    "masks": {"size": 64, "rate": 2e-3, "steps": 1200, "seeds": 3},
 }
 """What ``--short`` sets for each task; below, for both."""
 BOTH = {
     "arms": ["none", "strong jitter", "changes of appearance"],
     "stylizers": ["appearance"],
     "tta": ["appearance"],
-    "seeds": 3,
 }
 Banks = dict[str, tuple[Stylizer, StyleBank]]
 
