@@ -98,7 +98,8 @@ def _shift(results: Record) -> str:
         f"{network}{settings['steps']} steps, {settings['size']} pixels, {seeds}. "
         "`unseen` is the mean over unseen domains and seeds, `worst` that of the worst pair, `at "
         "home` that on held-out images of the training domains; gain over no augmentation with its "
-        "95 % interval and a paired t-test, over pairs of domain and seed. " + _runs_text(whole)
+        "95 % interval and a paired t-test, over pairs of domain and seed, which speaks of these "
+        "domains, not of another one. " + _runs_text(whole)
     )
     return f"{text}\n\n{_table(used, lines)}{_aligned(whole)}"
 

@@ -156,6 +156,31 @@ def test_runs_in_their_place_are_kept_once(tmp_path):
     assert path.read_text() == "{}\n"
 
 
+def _lines(rows):
+    text = tables._shift({"settings": {"steps": 3, "size": 8, "seeds": 2}, "table": rows})
+    return text, [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+
+
+def test_the_table_names_the_domain_that_alignment_harms_most(runs):
+    text, lines = _lines(summary(run for run in runs if run["arm"] != "other"))
+    assert "not kept" not in text
+    harm = [line for line in lines if line[:2] == ["strong jitter", ALIGNED]][-1]
+    assert harm[2].startswith("-0.025 (-0.")
+    assert harm[4:] == ["x to b -0.130", "1 of 2"]
+    gained = next(line for line in lines if line[:2] == ["none", PLAIN])
+    assert gained[-3:] == ["-0.200 (-0.226 to -0.174)", "4", "1.5"]
+
+
+def test_the_table_of_a_record_without_runs_has_changes_of_means_alone(runs):
+    later = ("over strong jitter", "over as it is", "home over none", "minutes")
+    rows = [{k: v for k, v in row.items() if k not in later} for row in summary(runs)]
+    text, lines = _lines(rows)
+    assert "not kept" in text
+    assert "minutes" not in text
+    harm = [line for line in lines if line[:2] == ["strong jitter", ALIGNED]][-1]
+    assert harm[2:] == ["-0.025", "", "x to b -0.130", "1 of 2"]
+
+
 RUNS = sorted(tables.RESULTS.glob("*/runs/*.jsonl"))
 
 
