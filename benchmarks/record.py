@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -86,6 +87,46 @@ def write_record(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}--{_label(device)}.json"
     path.write_text(json.dumps({**record, "results": results}, indent=1) + "\n")
+    return path
+
+
+def recompute_record(
+    name: str,
+    change: Callable[[dict[str, Any]], dict[str, Any]],
+    *,
+    device: str = "cpu",
+    folder: Path | None = None,
+) -> Path:
+    """Write the results of a record anew, computed from the same measurement; returns the path.
+
+    Machine, versions and commit stay those of the measurement; ``recomputed`` names the commit
+    that computed the results.
+
+    Args:
+        name: What was measured.
+        change: Takes the old results and returns the new ones.
+        device: Where it was measured.
+        folder: Of the record; None: the folder of this version's results.
+
+    Raises:
+        SystemExit: There is no such record.
+    """
+    path = (folder or RESULTS / _own_version()) / f"{name}--{_label(device)}.json"
+    if not path.exists():
+        raise SystemExit(f"no record to compute again: {path}")
+    old = json.loads(path.read_text())
+    results = change(old.pop("results"))
+    record = {**old, "recomputed": _commit()["commit"], "results": results}
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    return path
+
+
+def keep_runs(runs: Path, record: Path) -> Path:
+    """Copy the runs behind a record to ``runs/`` beside it; returns where they are."""
+    path = record.parent / "runs" / f"{record.stem}.jsonl"
+    path.parent.mkdir(exist_ok=True)
+    if runs.resolve() != path.resolve():
+        path.write_bytes(runs.read_bytes())
     return path
 
 

@@ -6,10 +6,13 @@ the same steps, batches and seeds, and every network is tested as it is and unde
 ``--backbone efficientnet-lite0 --size 128 --rate 5e-4`` fine-tunes a network with ImageNet weights
 (classes alone); without, small ones are trained from scratch. Runs are kept in a file beside the
 record and are not repeated; ``--arms`` and ``--seeds`` choose some, and ``--part 0/2`` runs every
-second one, for several processes at once.
+second one, for several processes at once. ``--short`` takes three arms and what else fits into
+about an hour of two cores; what is given beside it counts more.
 
-The table gives the mean over domains and seeds, the gain over no augmentation, its standard error
-and the p-value of a paired t-test.
+``python -m benchmarks.shift --summarise RUNS.jsonl`` trains nothing: it prints the table of runs
+that exist, and with ``--record`` computes the table of that record again, which keeps the machine,
+the versions and the commit of its measurement. The runs behind records lie in ``runs/`` beside
+them. What the columns are says `benchmarks.shift_summary`.
 """
 
 from __future__ import annotations
@@ -18,29 +21,44 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
-from scipy.stats import ttest_rel
 
 from benchmarks.arms import bank_of, other_arms, style_arms
 from benchmarks.backbones import BACKBONES
 from benchmarks.domains import Samples, read_classes, read_masks, read_square
 from benchmarks.learners import Model, judge, train
-from benchmarks.record import add_device, write_record
+from benchmarks.record import add_device, keep_runs, recompute_record, write_record
+from benchmarks.shift_summary import PLAIN, main_score, summary
 from styleaug import StyleBank, Stylizer, create_stylizer
 from styleaug.images import find_images
 from styleaug.tta import StyleTTA
 
 HELD = 0.2
 VIEWS = 8
-NONE = "none"
-PLAIN = "as it is"
-Scores = dict[str, float]
+UNRECORDED = ("index", "outside", "out", "summarise", "short")
+SHORT: dict[str, dict[str, Any]] = {
+    "classes": {
+        "backbone": "efficientnet-lite0",
+        "size": 128,
+        "rate": 5e-4,
+        "steps": 120,
+        "seeds": 5,
+    },
+    "masks": {"size": 64, "rate": 2e-3, "steps": 1200, "seeds": 3},
+}
+"""What ``--short`` sets for each task; below, for both."""
+BOTH = {
+    "arms": ["none", "strong jitter", "changes of appearance"],
+    "stylizers": ["appearance"],
+    "tta": ["appearance"],
+}
 Banks = dict[str, tuple[Stylizer, StyleBank]]
 
 
@@ -55,10 +73,45 @@ class Fold:
 
 
 def main() -> None:
-    """Run what is missing, and write and print the table."""
+    """Measure, or say what is measured already."""
     options = _options()
+    if options.summarise:
+        _summarise(Path(options.summarise), options)
+    else:
+        _measure(Path(options.out), options)
+
+
+def _summarise(runs: Path, options: argparse.Namespace) -> None:
+    """Print the table of runs that exist, and compute that of their record again."""
+    rows = summary(_load(runs).values())
+    _show(rows)
+    if options.record:
+        path = recompute_record(
+            options.record, lambda old: _same_runs(old, rows), device=options.device
+        )
+        print(path, keep_runs(runs, path))
+
+
+def _same_runs(results: dict, rows: list[dict]) -> dict:
+    """Return results with a table that is computed again from the same runs.
+
+    Raises:
+        SystemExit: The means or the counts are not those of the old table.
+    """
+    old, new = ({(r["arm"], r["test"]): _means(r) for r in t} for t in (results["table"], rows))
+    if old != new:
+        differ = sorted(" / ".join(key) for key in old.keys() | new if old.get(key) != new.get(key))
+        raise SystemExit(f"not the runs of the record, these rows differ: {'; '.join(differ)}")
+    return {**results, "table": rows}
+
+
+def _means(row: dict) -> dict:
+    return {key: row[key] for key in ("unseen", "worst", "held", "runs", "pairs")}
+
+
+def _measure(runs: Path, options: argparse.Namespace) -> None:
+    """Run what is missing, and write and print the table."""
     samples = _read(options)
-    runs = Path(options.out)
     done = _load(runs)
     outside = _outside(options.outside, options.size) if options.outside else None
     jobs = [(fold, seed) for seed in range(options.seeds) for fold in _folds(samples, options)]
@@ -69,9 +122,10 @@ def main() -> None:
     rows = summary(_load(runs).values())
     _show(rows)
     if options.record:
-        settings = {k: v for k, v in vars(options).items() if k not in ("index", "outside", "out")}
+        settings = {k: v for k, v in vars(options).items() if k not in UNRECORDED}
         results = {"settings": settings, "table": rows}
-        print(write_record(options.record, results, device=options.device))
+        path = write_record(options.record, results, device=options.device)
+        print(path, keep_runs(runs, path))
 
 
 def _run_fold(
@@ -108,7 +162,7 @@ def _run_fold(
         with runs.open("a") as file:
             file.write(json.dumps({**row, "scores": scores}) + "\n")
         brief = {
-            tta: round(statistics.mean(_main(s) for s in found["unseen"].values()), 3)
+            tta: round(statistics.mean(main_score(s) for s in found["unseen"].values()), 3)
             for tta, found in scores.items()
         }
         print(key, f"{trained:.0f} s", brief, flush=True)
@@ -135,59 +189,26 @@ def _judged(
     }
 
 
-def summary(runs: Iterable[dict]) -> list[dict]:
-    """Return one row per arm and way of testing: means, gains over none, paired tests."""
-    values: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
-    for run in runs:
-        for tta, found in run["scores"].items():
-            cell = values.setdefault((run["arm"], tta), {"unseen": {}, "held": {}})
-            for domain, scores in found["unseen"].items():
-                cell["unseen"][f"{run['fold']} > {domain} | {run['seed']}"] = _main(scores)
-            cell["held"][f"{run['fold']} | {run['seed']}"] = _main(found["held"])
-    base = values.get((NONE, PLAIN), {"unseen": {}, "held": {}})
-    rows = [_row(arm, tta, cell, base) for (arm, tta), cell in values.items()]
-    return sorted(rows, key=lambda row: -row["unseen"])
-
-
-def _row(arm: str, tta: str, cell: dict, base: dict) -> dict:
-    """Compare one arm with none on what both have."""
-    unseen, held = cell["unseen"], cell["held"]
-    shared = [key for key in unseen if key in base["unseen"]]
-    gains = [unseen[key] - base["unseen"][key] for key in shared]
-    pairs: dict[str, list[float]] = {}
-    for key, value in unseen.items():
-        pairs.setdefault(key.split(" | ")[0], []).append(value)
-    row = {
-        "arm": arm,
-        "test": tta,
-        "unseen": round(statistics.mean(unseen.values()), 4),
-        "worst": round(min(statistics.mean(v) for v in pairs.values()), 4),
-        "held": round(statistics.mean(held.values()), 4),
-        "runs": len(unseen),
-        "pairs": {name: round(statistics.mean(v), 4) for name, v in sorted(pairs.items())},
-    }
-    if len(gains) > 1 and any(gains):
-        error = statistics.stdev(gains) / len(gains) ** 0.5
-        test = ttest_rel([unseen[k] for k in shared], [base["unseen"][k] for k in shared])
-        row |= {
-            "gain": round(statistics.mean(gains), 4),
-            "standard error": round(error, 4),
-            "p": float(f"{test.pvalue:.2g}"),
-        }
-    return row
-
-
 def _show(rows: list[dict]) -> None:
     columns = ("arm", "test", "unseen", "worst", "held", "gain", "standard error", "p", "runs")
-    table = Table(*columns)
+    others = ("over strong jitter", "over as it is", "home over none")
+    table = Table(*columns, *others, "minutes")
     for row in rows:
-        table.add_row(*(str(row.get(name, "")) for name in columns))
-    Console(width=140).print(table)
+        plain = [str(row.get(name, "")) for name in columns]
+        paired = [_shown(row.get(name, {})) for name in others]
+        table.add_row(*plain, *paired, str(row.get("minutes", "")))
+    Console(width=200).print(table)
 
 
-def _main(scores: Scores) -> float:
-    """Return the figure that the tables are sorted by."""
-    return next(iter(scores.values()))
+def _shown(found: dict) -> str:
+    """Return a difference with its interval, and the worst pair of domains."""
+    if not found:
+        return ""
+    text = f"{found['mean']:+.3f}"
+    if "p" in found:
+        text += f" ({found['low']:+.3f} to {found['high']:+.3f}), p {found['p']:g}"
+    worst = found.get("worst")
+    return f"{text}; {worst} {found['pairs'][worst]:+.3f}" if worst else text
 
 
 def _folds(samples: Samples, options: argparse.Namespace) -> Iterator[Fold]:
@@ -223,8 +244,10 @@ def _load(runs: Path) -> dict[str, dict]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("task", choices=["classes", "masks"])
-    parser.add_argument("--index", required=True, help="CSV: image, domain, and label or mask")
+    parser.add_argument("task", choices=["classes", "masks"], nargs="?")
+    parser.add_argument("--index", help="CSV: image, domain, and label or mask")
+    parser.add_argument("--summarise", metavar="RUNS", help="file of runs; trains nothing")
+    parser.add_argument("--short", action="store_true", help="about an hour on two cores")
     parser.add_argument("--domain", default="domain", help="column of the domain")
     parser.add_argument("--domains", nargs="+", help="domains that take part")
     parser.add_argument("--sources", nargs="+", help="domains that are left out, or trained on")
@@ -243,7 +266,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("-o", "--out", default="shift.jsonl")
     parser.add_argument("--record", help="name of the record; without, none is written")
     add_device(parser)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if not options.summarise and not (options.task and options.index):
+        parser.error("name a task and its --index, or --summarise RUNS")
+    if options.short and options.task:
+        parser.set_defaults(**BOTH, **SHORT[options.task])
+        options = parser.parse_args()
+    return options
 
 
 if __name__ == "__main__":

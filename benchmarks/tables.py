@@ -85,20 +85,12 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _shift(results: Record) -> str:
-    """Return means over unseen domains, the best first."""
+    """Return means over unseen domains, the best first, and what alignment changes."""
     settings, rows = results["settings"], results["table"]
-    head = ("training", "test", "unseen", "worst", "at home", "gain (95 %)", "p", "runs")
     most = max(len(row["pairs"]) for row in rows)
-    lines = []
-    for row in rows:
-        if len(row["pairs"]) < most:
-            continue  # not on every domain: its mean would not compare
-        gain = ""
-        if "gain" in row:
-            half = t.ppf(0.975, row["runs"] - 1) * row["standard error"]
-            gain = f"{row['gain']:+.3f} ({row['gain'] - half:+.3f} to {row['gain'] + half:+.3f})"
-        figures = [f"{row[key]:.3f}" for key in ("unseen", "worst", "held")]
-        lines.append((row["arm"], row["test"], *figures, gain, row.get("p", ""), row["runs"]))
+    whole = [row for row in rows if len(row["pairs"]) == most]  # means of fewer do not compare
+    used = [head for head, cell in SHIFT.items() if any(cell(row) != "" for row in whole)]
+    lines = [[SHIFT[head](row) for head in used] for row in whole]
     tuned = settings.get("backbone", "small") != "small"
     network = "EfficientNet-Lite0, fine-tuned from its ImageNet weights: " if tuned else ""
     seeds = "one seed" if settings["seeds"] == 1 else f"up to {settings['seeds']} seeds"
@@ -106,9 +98,94 @@ def _shift(results: Record) -> str:
         f"{network}{settings['steps']} steps, {settings['size']} pixels, {seeds}. "
         "`unseen` is the mean over unseen domains and seeds, `worst` that of the worst pair, `at "
         "home` that on held-out images of the training domains; gain over no augmentation with its "
-        "95 % interval and a paired t-test, over pairs of domain and seed.\n\n"
+        "95 % interval and a paired t-test, over pairs of domain and seed, which speaks of these "
+        "domains, not of another one. " + _runs_text(whole)
     )
+    return f"{text}\n\n{_table(used, lines)}{_aligned(whole)}"
+
+
+def _runs_text(rows: Sequence[Record]) -> str:
+    """Return what the columns say that come from the runs, or that the runs are lost."""
+    if not any("home over none" in row for row in rows):
+        return (
+            "The runs of this record were not kept: other paired differences cannot be computed "
+            "from it."
+        )
+    return (
+        "`over strong jitter`, tested alike, and `at home, over none` are paired over the same "
+        "runs, with 95 % intervals. `minutes`: median time of a training, one thread, on a machine "
+        "that did other work, too."
+    )
+
+
+def _gained(row: Record) -> str:
+    if "gain" not in row:
+        return ""
+    half = t.ppf(0.975, row["runs"] - 1) * row["standard error"]
+    return f"{row['gain']:+.3f} ({row['gain'] - half:+.3f} to {row['gain'] + half:+.3f})"
+
+
+def _paired(found: Record) -> str:
+    """Return a difference with its interval, if it has one."""
+    if not found:
+        return ""
+    mean = f"{found['mean']:+.3f}"
+    return f"{mean} ({found['low']:+.3f} to {found['high']:+.3f})" if "low" in found else mean
+
+
+SHIFT: dict[str, Callable[[Record], object]] = {
+    "training": lambda row: row["arm"],
+    "test": lambda row: row["test"],
+    "unseen": lambda row: f"{row['unseen']:.3f}",
+    "worst": lambda row: f"{row['worst']:.3f}",
+    "at home": lambda row: f"{row['held']:.3f}",
+    "at home, over none": lambda row: _paired(row.get("home over none", {})),
+    "gain (95 %)": _gained,
+    "p": lambda row: row.get("p", ""),
+    "over strong jitter": lambda row: _paired(row.get("over strong jitter", {})),
+    "runs": lambda row: row["runs"],
+    "minutes": lambda row: row.get("minutes", ""),
+}
+
+
+def _aligned(rows: Sequence[Record]) -> str:
+    """Return what a test with styles changes for the same networks, the worst domain named."""
+    plain = {row["arm"]: row for row in rows if row["test"] == "as it is"}
+    found = {
+        (row["arm"], row["test"]): changed
+        for row in rows
+        if row["test"] != "as it is" and row["arm"] in plain
+        if (changed := row.get("over as it is") or _of_means(row, plain[row["arm"]]))
+    }
+    if not found:
+        return ""
+    lines = []
+    for (arm, test), each in sorted(found.items(), key=lambda item: min(item[1]["pairs"].values())):
+        pairs = each["pairs"]
+        worst = min(pairs, key=lambda name: pairs[name])
+        lower = f"{sum(change < 0 for change in pairs.values())} of {len(pairs)}"
+        harm = f"{_domain(worst)} {pairs[worst]:+.3f}"
+        lines.append((arm, test, _paired(each), each.get("p", ""), harm, lower))
+    text = (
+        "\nWhat the test with styles changes for the same networks: on the whole, and where it "
+        "harms most (mean over seeds; with one seed also chance), the greatest harm first.\n\n"
+    )
+    head = ("training", "test", "change (95 %)", "p", "worst domain", "lower in")
     return text + _table(head, lines)
+
+
+def _of_means(row: Record, plain: Record) -> Record:
+    """Return the change of the means, where both rows have the same number of runs."""
+    if row["runs"] != plain["runs"] or row["pairs"].keys() != plain["pairs"].keys():
+        return {}
+    pairs = {name: round(mean - plain["pairs"][name], 4) for name, mean in row["pairs"].items()}
+    return {"mean": row["unseen"] - plain["unseen"], "pairs": pairs}
+
+
+def _domain(pair: str) -> str:
+    """Return a pair of domains; of one that was left out its name alone."""
+    source, _, target = pair.partition(" > ")
+    return target if source == target else f"{source} to {target}"
 
 
 def _audit(results: Record) -> str:
