@@ -38,6 +38,7 @@ BESIDE = {
     "stylex": {0, 1, 2, 3},
     "training": {0, 1, 2, 3, 4},
 }
+PUBLIC = {name: home.split(".")[1] for home, names in styleaug._HOMES.items() for name in names}
 PAGE = (ROOT.parent / "docs" / "concepts" / "architecture.md").read_text()
 OPTIONAL = ("torchvision", "albumentations", "monai", "lightning", "torchmetrics", "skimage")
 OPTIONAL += ("pydicom", "nibabel", "cv2")
@@ -54,6 +55,10 @@ def _imports(path: Path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("styleaug."):
             yield node.module.split(".")[1]
+        elif isinstance(node, ast.ImportFrom) and node.module == "styleaug":
+            for alias in node.names:  # a room, or a public name, whose room it is
+                if alias.name != "__version__":  # the package itself loads nothing
+                    yield PUBLIC.get(alias.name, alias.name)
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.startswith("styleaug."):
