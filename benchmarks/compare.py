@@ -24,7 +24,6 @@ from __future__ import annotations
 import argparse
 import ctypes
 import gc
-import inspect
 import json
 import sys
 from collections import defaultdict
@@ -39,6 +38,7 @@ from torch import Tensor
 
 from benchmarks.answers import Case, made_cases
 from benchmarks.backbones import EarlyFeatures
+from benchmarks.built import takes
 from benchmarks.quality import read_kinds
 from benchmarks.record import add_device, time_in_turns, write_record
 from benchmarks.truth import psnr
@@ -110,7 +110,7 @@ def build_all(brought: Mapping[str, str]) -> tuple[dict[str, Stylizer], dict[str
     for name, entry in STYLIZERS.items():
         ready = [record.name for record in entry.weights if at_hand(record)]
         weights = brought.get(name, ready[0] if ready else None)
-        if weights is None and "weights" in inspect.signature(entry.build).parameters:
+        if weights is None and takes(name, "weights"):
             missing[name] = "weights are not at hand"
             continue
         try:

@@ -3,10 +3,14 @@
 ``python -m benchmarks.studies extractors --config study.toml -o out`` trains contextual-adain once
 per feature extractor; ``rast-ablation`` trains rast with all losses and then without each of them
 in turn; ``style-kernel-ablation`` trains style-kernel from attention alone to all of its parts, in
-the order of its paper, and ``--beside rast=FILE`` measures other stylizers on the same
-pairs. ``study.toml`` holds the settings of `styleaug train`
-(folders, steps, size, features, options). Every variant is a run of its own in ``out``; those that
-are finished are not repeated. Pairs of ``--held-out`` are stylized in the end:
+the order of its paper. ``--beside rast=FILE`` measures other stylizers on the same pairs
+(``--beside rast``: with the weights that ship; ``--beside "rast, stage 3=FILE"``: what is before
+the comma is the stylizer, all of it the name of the row), and ``--no-detail`` builds them with
+``detail=False``, as the variants of a study are. ``study.toml`` holds the settings of
+`styleaug train` (folders, steps, size, features, options; those of the records are in
+``benchmarks/configs``). Every variant is a run of its own in ``out``; those that are finished are
+not repeated. The record has the `weights_id` of every row. Pairs of ``--held-out`` are stylized in
+the end:
 
 * edges, ssim: of output and content;
 * color: squared distance of the colour moments to the style's, as a share of the content's;
@@ -23,12 +27,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from benchmarks.built import WITHOUT_DETAIL, build, weights_of
 from benchmarks.record import add_device, write_record
 from styleaug import Stylizer, create_stylizer
 from styleaug.functional import edge_correlation, moment_distance, ssim
@@ -89,7 +94,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="some of the variants")
     parser.add_argument("--lpips", type=float, default=0.0, help="weight of LPIPS in the ablation")
     parser.add_argument("--alexnet", default="", help="weights of the AlexNet of LPIPS, a measure")
-    parser.add_argument("--beside", nargs="*", default=[], metavar="NAME=FILE")
+    parser.add_argument("--beside", nargs="*", default=[], metavar="NAME[, ROW][=FILE]")
+    parser.add_argument("--no-detail", dest="detail", action="store_false", help="of those beside")
     parser.add_argument("-o", "--output", required=True, help="folder of the runs")
     add_device(parser)
     options = parser.parse_args()
@@ -100,28 +106,46 @@ def main() -> None:
         (content.to(options.device), style.to(options.device))
         for content, style in held_out(Path(options.held_out))
     ]
+    kind, start = STYLIZERS[options.study], TrainConfig.from_file(options.config).start
+    stylizers = {
+        name: create_stylizer(kind, weights=str(trained(options, name, variants[name])))
+        for name in options.only or variants
+    }
+    stylizers |= beside(options.beside, detail=options.detail)
     results = {}
-    for name in options.only or variants:
-        path = trained(options, name, variants[name])
-        stylizer = create_stylizer(STYLIZERS[options.study], weights=str(path))
+    for name, stylizer in stylizers.items():
         results[name] = evaluate(stylizer.to(options.device), pairs, judges)
         print(name, json.dumps(results[name]), flush=True)
-    for text in options.beside:
-        name, _, file = text.partition("=")
-        stylizer = create_stylizer(name, weights=file or None).to(options.device)
-        results[f"beside: {name}"] = evaluate(stylizer, pairs, judges)
-    record = {"settings": settings(options), "variants": results}
+    begun = {"start": create_stylizer(kind, weights=start)} if start else {}
+    weights = weights_of(begun | stylizers)
+    record = {"settings": settings(options), "weights": weights, "variants": results}
     print(write_record(options.study, record, device=options.device))
 
 
+def beside(texts: Sequence[str], *, detail: bool = True) -> dict[str, Stylizer]:
+    """Return the stylizers that are measured beside the variants, by the names of their rows.
+
+    Args:
+        texts: ``NAME[, ROW][=FILE]`` each.
+        detail: False: with ``detail=False``, and so in the name of the row.
+    """
+    found = {}
+    for text in texts:
+        row, _, file = text.partition("=")
+        name = row.partition(",")[0]
+        weights = [f"{name}={file}"] if file else []
+        end = "" if detail else WITHOUT_DETAIL
+        found[f"beside: {row}{end}"] = build(name, weights, detail=detail)
+    return found
+
+
 def settings(options: argparse.Namespace) -> dict[str, object]:
-    """Return what the runs have in common, without paths."""
+    """Return what the runs have in common, without paths: of a file its name."""
     config = TrainConfig.from_file(options.config)
     names = ("steps", "size", "batch_size", "learning_rate", "precision")
-    start = config.start if config.start and not Path(config.start).exists() else ""
     return {
         **{name: getattr(config, name) for name in names},
-        "start": start,
+        "start": Path(config.start).name if config.start else "",
         "kinds": sorted(path.name for path in Path(options.held_out).iterdir() if path.is_dir()),
     }
 
