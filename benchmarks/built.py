@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from styleaug import Stylizer, create_stylizer
 from styleaug.stylizers import STYLIZERS
+from styleaug.weights import DATA, EXTRA, at_hand
 
 WITHOUT_DETAIL = ", without detail"
 """What is added to the name of a row whose stylizer was built with ``detail=False``."""
@@ -40,3 +42,14 @@ def named(weights: Sequence[str]) -> dict[str, str]:
     """Return what ``NAME=FILE`` names, by name and for a record: of a file its name alone."""
     pairs = (text.split("=", 1) for text in weights)
     return {name: Path(file).name if Path(file).exists() else file for name, file in pairs}
+
+
+@cache
+def shipped() -> frozenset[str]:
+    """Return the `weights_id` of all weights of the two packages that are installed."""
+    return frozenset(
+        create_stylizer(name, weights=record.name).weights_id
+        for name, entry in STYLIZERS.items()
+        for record in entry.weights
+        if record.repository is None and record.package in (DATA, EXTRA) and at_hand(record)
+    )
