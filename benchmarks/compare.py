@@ -66,7 +66,7 @@ MODELS = 8
 
 ROWS = (
     "camelyon:midog=H&E in the style of another laboratory",
-    "smear:smear_jtsc=blood smear in the style of another laboratory",
+    "smear=blood smear in the style of another picture",
     "skin=skin in the style of another picture",
     "fundus=fundus in the style of another camera",
     "xray=chest X-ray in the style of another film",
