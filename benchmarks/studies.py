@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -39,10 +39,12 @@ from styleaug import Stylizer, create_stylizer
 from styleaug.functional import edge_correlation, moment_distance, ssim
 from styleaug.images import as_batch, find_images, read_image, to_content
 from styleaug.metrics import TemporalLPIPS
+from styleaug.stylizers import STYLIZERS as REGISTRY
 from styleaug.training import TrainConfig, Trainer
 from styleaug.training.losses import color_moments_loss
 from styleaug.training.recipes.networks import style_features
 from styleaug.training.recipes.rast import RASTRecipe
+from styleaug.weights import locate_weights, read_state_dict, weights_digest
 
 EXTRACTORS = {
     "vgg19": "relu4_1",
@@ -106,20 +108,35 @@ def main() -> None:
         (content.to(options.device), style.to(options.device))
         for content, style in held_out(Path(options.held_out))
     ]
-    kind, start = STYLIZERS[options.study], TrainConfig.from_file(options.config).start
-    stylizers = {
-        name: create_stylizer(kind, weights=str(trained(options, name, variants[name])))
-        for name in options.only or variants
-    }
-    stylizers |= beside(options.beside, detail=options.detail)
-    results = {}
-    for name, stylizer in stylizers.items():
-        results[name] = evaluate(stylizer.to(options.device), pairs, judges)
+    stylizers, results = {}, {}
+    for name, stylizer in painters(options, variants):
+        stylizers[name] = stylizer.to(options.device)
+        results[name] = evaluate(stylizers[name], pairs, judges)
         print(name, json.dumps(results[name]), flush=True)
-    begun = {"start": create_stylizer(kind, weights=start)} if start else {}
-    weights = weights_of(begun | stylizers)
+    weights = begun(options) | weights_of(stylizers)
     record = {"settings": settings(options), "weights": weights, "variants": results}
     print(write_record(options.study, record, device=options.device))
+
+
+def painters(
+    options: argparse.Namespace, variants: Mapping[str, Mapping[str, Mapping[str, object]]]
+) -> Iterator[tuple[str, Stylizer]]:
+    """Yield every variant, trained now if it is not there, and what is measured beside them."""
+    for name in options.only or variants:
+        path = trained(options, name, variants[name])
+        yield name, create_stylizer(STYLIZERS[options.study], weights=str(path))
+    yield from beside(options.beside, detail=options.detail).items()
+
+
+def begun(options: argparse.Namespace) -> dict[str, str]:
+    """Return the `weights_id` of what the runs start from, as ``start``, if it is not random."""
+    start = TrainConfig.from_file(options.config).start
+    if not start:
+        return {}
+    file = locate_weights(start, REGISTRY[STYLIZERS[options.study]].weights).path
+    state = read_state_dict(file).items()
+    wide = {name: t.float() if t.is_floating_point() else t for name, t in state}
+    return {"start": weights_digest(wide)}
 
 
 def beside(texts: Sequence[str], *, detail: bool = True) -> dict[str, Stylizer]:

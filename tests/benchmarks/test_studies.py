@@ -93,6 +93,17 @@ def test_what_is_beside_says_its_name_and_its_detail():
     assert whole.weights_id == create_stylizer("contextual-adain", weights="ct").weights_id
 
 
+def test_the_digest_of_the_start_is_that_of_its_stylizer(tmp_path):
+    config = tmp_path / "study.toml"
+    config.write_text(
+        'recipe = "rast"\ncontent = ["x"]\noutput = "y"\nsteps = 7\nstart = "medical"\n'
+    )
+    options = argparse.Namespace(study="rast-ablation", config=str(config))
+    assert studies.begun(options) == {"start": create_stylizer("rast").weights_id}
+    config.write_text(config.read_text().replace("medical", ""))
+    assert studies.begun(options) == {}
+
+
 @pytest.mark.parametrize("study", ["rast-ablation", "style-kernel-ablation"])
 def test_the_settings_of_the_records_are_in_the_repository(study):
     folder = Path(studies.__file__).parent
