@@ -6,6 +6,8 @@ of `styleaug list` that can be built; `missing` of the record says why others co
 ``--weights rast=FILE`` brings weights, ``--features FILE`` is VGG-19's file (torchvision's by
 default), ``--lpips FILE`` AlexNet's ("default" downloads it; without, LPIPS and ArtFID are left
 out), and ``--artfid`` adds ArtFID, by a network that can be installed (`benchmarks.backbones`).
+``--without-detail`` adds a row for each stylizer that has the option, built with ``detail=False``.
+The record has the `weights_id` of every row.
 
 * style: distance of the means and deviations of VGG-19 maps to the style's, as a share of what the
   content has;
@@ -13,10 +15,15 @@ out), and ``--artfid`` adds ArtFID, by a network that can be installed (`benchma
 * artfid: ``(1 + LPIPS) (1 + FID)``. Contents and styles are the same kinds of images, so that a
   distance of all outputs to all styles would praise doing nothing. It is taken kind by kind, from
   squares of what was painted in styles of a kind to squares of images of that kind, and averaged;
+* restored: SSIM of the content and what `Stylizer.restore` makes of the output;
+* own style: PSNR of a content in its own style, dB, at most 60;
 * truth: PSNR over leaving the content as it is, dB, where the answer is known (`benchmarks.truth`,
   styles of the same image and of another), and the share of cases that got worse;
 * times colorist: time of a batch of 8 x 224 x 224 with given codes, medians of runs in turns;
 * peak mb: memory of one image of 1024 x 1024 over what was there before (Linux, or a GPU).
+
+The picture has a row per content and style of ``--shown``, by default `ROWS`, of those kinds that
+the folder has.
 """
 
 from __future__ import annotations
@@ -24,7 +31,6 @@ from __future__ import annotations
 import argparse
 import ctypes
 import gc
-import inspect
 import json
 import sys
 from collections import defaultdict
@@ -39,6 +45,7 @@ from torch import Tensor
 
 from benchmarks.answers import Case, made_cases
 from benchmarks.backbones import EarlyFeatures
+from benchmarks.built import WITHOUT_DETAIL, takes, weights_of
 from benchmarks.quality import read_kinds
 from benchmarks.record import add_device, time_in_turns, write_record
 from benchmarks.truth import psnr
@@ -57,8 +64,15 @@ OTHERS = 3
 MODELS = 8
 """Half of the images of a kind that a Fréchet distance goes to, if there are so many."""
 
-SHOWN = 6
-"""Rows of the picture, where none are named."""
+ROWS = (
+    "camelyon:midog=H&E in the style of another laboratory",
+    "smear=blood smear in the style of another picture",
+    "skin=skin in the style of another picture",
+    "fundus=fundus in the style of another camera",
+    "xray=chest X-ray in the style of another film",
+    "fluorescence:stained=fluorescence in the style of stained nuclei",
+)
+"""Rows of the picture, where none are named; those of kinds that are there."""
 
 Pair = tuple[Tensor, Tensor]
 NamedPair = tuple[Tensor, Tensor, str]
@@ -67,7 +81,8 @@ NamedPair = tuple[Tensor, Tensor, str]
 def main() -> None:
     """Read the arguments, measure, print, and write the record and the picture."""
     options = _options()
-    stylizers, missing = build_all(dict(text.split("=", 1) for text in options.weights))
+    brought = dict(text.split("=", 1) for text in options.weights)
+    stylizers, missing = build_all(brought, without_detail=options.without_detail)
     stylizers = {name: stylizer.to(options.device) for name, stylizer in stylizers.items()}
     kinds = read_kinds(options.images, options.each)
     named = [(a.to(options.device), b.to(options.device), kind) for a, b, kind in pairs_of(kinds)]
@@ -80,25 +95,31 @@ def main() -> None:
     table = looks(stylizers, pairs, extractor)
     for name, stylizer in stylizers.items():
         found = table[name] | distances(stylizer, named, models, options)
-        found |= truths(stylizer, cases, options.device) | memory(stylizer, options.device)
+        found |= backwards(stylizer, pairs) | truths(stylizer, cases, options.device)
+        found |= memory(stylizer, options.device)
         table[name] = {key: round(value, 3) for key, value in found.items()}
         print(name, json.dumps(table[name]), flush=True)
     for name, share in speeds(stylizers, options.device).items():
         table[name]["times colorist"] = share
     counts = {"pairs": len(pairs), "cases": len(cases), "kinds": list(kinds)}
     if not options.no_record:
-        results = {**counts, "seed": options.seed, "missing": missing, "table": table}
+        results = {**counts, "seed": options.seed, "missing": missing}
+        results |= {"weights": weights_of(stylizers), "table": table}
         results |= {"note": options.note} if options.note else {}
         print(write_record("compare", results, device=options.device))
     if options.picture:
-        sheet(stylizers, kinds, options.shown, options.device).save(options.picture, quality=90)
+        plain = {k: v for k, v in stylizers.items() if not k.endswith(WITHOUT_DETAIL)}
+        sheet(plain, kinds, options.shown, options.device).save(options.picture, quality=90)
 
 
-def build_all(brought: Mapping[str, str]) -> tuple[dict[str, Stylizer], dict[str, str]]:
+def build_all(
+    brought: Mapping[str, str], *, without_detail: bool = False
+) -> tuple[dict[str, Stylizer], dict[str, str]]:
     """Return every stylizer that can be built, and why the others cannot.
 
     Args:
         brought: Files of weights by stylizer.
+        without_detail: Build those that have the option once more, with ``detail=False``.
 
     Raises:
         ValueError: If weights are brought for a stylizer that there is not.
@@ -110,13 +131,16 @@ def build_all(brought: Mapping[str, str]) -> tuple[dict[str, Stylizer], dict[str
     for name, entry in STYLIZERS.items():
         ready = [record.name for record in entry.weights if at_hand(record)]
         weights = brought.get(name, ready[0] if ready else None)
-        if weights is None and "weights" in inspect.signature(entry.build).parameters:
+        if weights is None and takes(name, "weights"):
             missing[name] = "weights are not at hand"
             continue
         try:
             found[name] = create_stylizer(name, weights=weights)
         except (FileNotFoundError, ValueError) as error:
             missing[name] = str(error)
+            continue
+        if without_detail and takes(name, "detail"):
+            found[name + WITHOUT_DETAIL] = create_stylizer(name, weights=weights, detail=False)
     return found, missing
 
 
@@ -213,6 +237,22 @@ def _frechet(features: EarlyFeatures, output: Tensor, style: Tensor) -> float:
     return float(metric.compute())
 
 
+def backwards(stylizer: Stylizer, pairs: Sequence[Pair]) -> dict[str, float]:
+    """Return how well contents are restored from what was painted, and repeated in their own style.
+
+    Args:
+        stylizer: What paints.
+        pairs: Contents and styles; a content that stands in several is repeated once.
+    """
+    restored = []
+    for content, style in pairs:
+        output = stylizer.stylize(content, stylizer.encode_style(style))
+        restored.append(float(ssim(stylizer.restore(output, content), content)))
+    contents = {id(content): content for content, _ in pairs}.values()
+    own = [psnr(stylizer.stylize(c, stylizer.encode_style(c)), c) for c in contents]
+    return {"restored": float(np.mean(restored)), "own style": float(np.mean(own))}
+
+
 def truths(stylizer: Stylizer, cases: Sequence[Case], device: str = "cpu") -> dict[str, float]:
     """Return the mean gain over leaving contents as they are, and how often it is a loss."""
     gains = []
@@ -267,18 +307,36 @@ def sheet(
     shown: Sequence[str],
     device: str,
 ) -> Any:
-    """Return the picture: a row per kind; its content, its style, and every stylizer.
+    """Return the picture: a row per pair; its content, its style, and every stylizer.
 
-    A row is named ``KIND``, or ``KIND:OTHER`` for a style of another kind.
+    Args:
+        stylizers: What paints, by the heads of the columns.
+        kinds: Images by kind.
+        shown: Rows: ``KIND``, or ``KIND:OTHER`` for a style of another kind, and ``=LABEL`` for
+            words of your own. None at all: those of `ROWS` whose kinds are there, else the first
+            kinds.
+        device: Where it is painted.
     """
     rows, labels = [], []
-    for text in shown or list(kinds)[:SHOWN]:
-        name, _, other = text.partition(":")
-        content, style = kinds[name][0].to(device), kinds[other or name][-1].to(device)
+    for name, other, label in map(_row, shown or _at_hand(kinds)):
+        content, style = kinds[name][0].to(device), kinds[other][-1].to(device)
         painted = [s.stylize(content, s.encode_style(style)) for s in stylizers.values()]
         rows.append([to_picture(image[0].cpu()) for image in (content, style, *painted)])
-        labels.append(f"{name} in {other}" if other else name)
+        labels.append(label)
     return contact_sheet(rows, labels, ["content", "style", *stylizers], cell=192)
+
+
+def _at_hand(kinds: Mapping[str, Sequence[Tensor]]) -> list[str]:
+    """Return the rows of `ROWS` whose kinds are there, or the first kinds."""
+    found = [text for text in ROWS if set(_row(text)[:2]) <= set(kinds)]
+    return found or list(kinds)[: len(ROWS)]
+
+
+def _row(text: str) -> tuple[str, str, str]:
+    """Return content, style and label that ``KIND[:STYLE][=LABEL]`` names."""
+    pair, _, label = text.partition("=")
+    name, _, other = pair.partition(":")
+    return name, other or name, label or (f"{name} in the style of {other}" if other else name)
 
 
 def _options() -> argparse.Namespace:
@@ -287,12 +345,14 @@ def _options() -> argparse.Namespace:
     add("--images", type=Path, required=True, help="folder with one subfolder per kind")
     add("--each", type=int, default=2, help="contents per kind")
     add("--weights", nargs="*", default=[], metavar="NAME=FILE", help="weights that are brought")
+    add("--without-detail", action="store_true", help="rows with detail=False, too")
     add("--features", default="", help="weights of VGG-19 (torchvision's)")
     add("--lpips", default="", metavar="FILE", help='weights of AlexNet, or "default"')
     add("--artfid", action="store_true", help="with --lpips: ArtFID, too")
     add("--seed", type=int, default=0)
     add("--picture", type=Path, help="file of the picture")
-    add("--shown", nargs="*", default=[], metavar="KIND[:STYLE]", help="rows of the picture")
+    rows = "KIND[:STYLE][=LABEL]"
+    add("--shown", nargs="*", default=[], metavar=rows, help="rows of the picture")
     add("--note", default="", help="a sentence on the images, kept in the record")
     add("--no-record", action="store_true")
     add_device(parser)

@@ -12,8 +12,9 @@ slices. INDEX.csv has the columns ``image`` (a 16-bit file beside it), ``vendor`
   alone) and ``--other-window`` (the grey scale, too, as in the paper).
 * Styles are slices of half the patients of every unseen domain, without labels, in the window that
   is tested; the other half is tested on. No patient is on both sides of any split.
-* ``--weights NAME=FILE`` brings weights: ``--stylizers contextual-adain --weights
-  contextual-adain=run/model.safetensors``.
+* ``--weights NAME=FILE`` brings weights: ``--weights contextual-adain=run/model.safetensors``;
+  without, contextual-adain has its "ct". ``--no-detail`` builds stylizers with ``detail=False``.
+  The record has both, and the `weights_id` of every stylizer.
 
 Xu, Li & Shin, HCIS 2020, Table 2: pixel accuracy and mean IoU of a U-Net, on spines of one
 hospital.
@@ -35,9 +36,9 @@ from scipy import ndimage
 from torch import Tensor
 
 from benchmarks.arms import Arm, bank_of
+from benchmarks.built import build, named, weights_of
 from benchmarks.domains import Samples
 from benchmarks.learners import judge, train
-from benchmarks.protocol import build
 from benchmarks.record import add_device, write_record
 from styleaug import StyleTransfer, Stylizer
 from styleaug.images.window import CT_WINDOWS
@@ -99,10 +100,12 @@ def main() -> None:
     """Train and test every arm with every seed, print, and write the record."""
     options = _options()
     slices = read_slices(options.index, options.size, options.offset)
+    painters = {
+        name: build(name, options.weights, detail=options.detail) for name in options.stylizers
+    }
     rows = []
     for seed in range(options.seeds):
-        for name in ("none", *options.stylizers):
-            stylizer = None if name == "none" else build(name, options.weights)
+        for name, stylizer in {"none": None, **painters}.items():
             row = {"training": name, "seed": seed, **run(slices, stylizer, seed, options)}
             rows.append(row)
             print(row, flush=True)
@@ -110,7 +113,8 @@ def main() -> None:
         kept = ("source", "window", "other_window", "size", "steps", "seeds", "p")
         counts = {name: slices.domains.count(name) for name in dict.fromkeys(slices.domains)}
         settings = {key: getattr(options, key) for key in kept} | {"slices": counts}
-        results = {"settings": settings, "table": mean_of(rows)}
+        settings |= {"weights": named(options.weights), "detail": options.detail}
+        results = {"settings": settings, "weights": weights_of(painters), "table": mean_of(rows)}
         print(write_record("ct", results, device=options.device))
 
 
@@ -207,8 +211,9 @@ def _options() -> argparse.Namespace:
     add("--window", default="bone", choices=list(CT_WINDOWS), help="of training")
     add("--other-window", default="soft", choices=list(CT_WINDOWS), help="of testing")
     add("--offset", type=float, default=-1024.0, help="from values to Hounsfield units")
-    add("--stylizers", nargs="*", default=["colorist", "micro", "appearance"])
-    add("--weights", nargs="*", default=[], metavar="NAME=FILE")
+    add("--stylizers", nargs="*", default=["colorist", "appearance", "contextual-adain"])
+    add("--weights", nargs="*", default=["contextual-adain=ct"], metavar="NAME=FILE")
+    add("--no-detail", dest="detail", action="store_false", help="stylize with detail=False")
     add("--p", type=float, default=0.5, help="share of stylized training slices")
     add("--size", type=int, default=128)
     add("--steps", type=int, default=400)

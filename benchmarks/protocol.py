@@ -6,7 +6,8 @@ after 10 without a better validation loss, batches of 64, three seeds; a portion
 batch is stylized. It is tested as it is and, with ``--tta``, under `StyleTTA` with training images:
 by the settings of the paper (one random training image as style, without the original) and by ours
 (``--views`` styles, the nearest, with the original). ``--weights NAME=FILE`` names the weights of
-a stylizer: a published name, a file, or ``hf:owner/name@revision``.
+a stylizer: a published name, a file, or ``hf:owner/name@revision``; the record has the
+`weights_id` of every stylizer. ``--no-detail`` builds them with ``detail=False``.
 
 Doerrich et al., ISBI 2026, and their ``train.py``; images are stylized in [0, 1] and clamped, where
 theirs are normalised and not clamped.
@@ -31,9 +32,10 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
 from torchvision.transforms import v2
 
+from benchmarks.built import build, named, weights_of
 from benchmarks.protocol_data import STUDIES, Splits
 from benchmarks.record import add_device, write_record
-from styleaug import StyleBank, StyleTransfer, Stylizer, create_stylizer
+from styleaug import StyleBank, StyleTransfer, Stylizer
 from styleaug.tta import StyleTTA
 
 SEEDS = (265017005, 145288287, 206368124)
@@ -107,10 +109,26 @@ def main() -> None:
     for name in options.augment:
         runs[name] = [run(splits, classes, name, seed, options) for seed in options.seeds]
         print(name, json.dumps(runs[name], indent=1), flush=True)
-    settings = {k: v for k, v in vars(options).items() if k not in ("root", "out", "weights")}
     if options.record:
-        results = {"settings": settings, "runs": runs}
+        weights = weights_of({name: painter_of(name, options) for name in painters(options)})
+        results = {"settings": settings(options), "weights": weights, "runs": runs}
         print(write_record(options.record, results, device=options.device))
+
+
+def painter_of(name: str, options: argparse.Namespace) -> Stylizer:
+    """Return a stylizer with the weights and the option ``detail`` that were asked for."""
+    return build(name, options.weights, detail=options.detail)
+
+
+def painters(options: argparse.Namespace) -> list[str]:
+    """Return the stylizers that take part, in training or at test time."""
+    return [n for n in dict.fromkeys([*options.augment, *options.tta]) if n not in OTHERS]
+
+
+def settings(options: argparse.Namespace) -> dict[str, object]:
+    """Return the options, without folders."""
+    kept = {key: value for key, value in vars(options).items() if key not in ("root", "out")}
+    return {**kept, "weights": named(options.weights)}
 
 
 def run(splits: Splits, classes: int, name: str, seed: int, options: argparse.Namespace) -> dict:
@@ -122,7 +140,7 @@ def run(splits: Splits, classes: int, name: str, seed: int, options: argparse.Na
         splits = {**splits, "train": _Changed(splits["train"], transform)}
     augment = None
     if other is None:
-        painter = build(name, options.weights)
+        painter = painter_of(name, options)
         augment = StyleTransfer(painter, styles="batch", portion=options.portion)
     module = Classifier(classes, options.epochs, augment, moments_of(splits["train"]))
     best = ModelCheckpoint(Path(options.out) / f"{name}-{seed}", monitor="loss")
@@ -144,17 +162,11 @@ def run(splits: Splits, classes: int, name: str, seed: int, options: argparse.Na
     found = {"seed": seed, "as it is": _tested(trainer, module, loader(splits["test"]))}
     images = [splits["train"][i][0] for i in range(min(len(splits["train"]), 512))]
     for tester in options.tta:
-        painter = build(tester, options.weights)
+        painter = painter_of(tester, options)
         for label, tta in both_ways(module.classify, painter, images, options.views).items():
             module.model = tta
             found[f"{tester}, {label}"] = _tested(trainer, module, loader(splits["test"]))
     return found
-
-
-def build(name: str, weights: list[str]) -> Stylizer:
-    """Return a stylizer, with the weights that ``NAME=FILE`` names for it."""
-    named = dict(text.split("=", 1) for text in weights)
-    return create_stylizer(name, weights=named.get(name))
 
 
 def both_ways(
@@ -207,6 +219,7 @@ def _options() -> argparse.Namespace:
     augment = f"stylizers, or {', '.join(OTHERS)}"
     parser.add_argument("--augment", nargs="+", default=["appearance"], help=augment)
     parser.add_argument("--weights", nargs="*", default=[], metavar="NAME=FILE")
+    parser.add_argument("--no-detail", dest="detail", action="store_false", help="detail=False")
     parser.add_argument("--portion", type=float, default=PORTION)
     parser.add_argument("--tta", nargs="*", default=[], help="stylizers")
     parser.add_argument("--views", type=int, default=8)

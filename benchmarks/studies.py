@@ -3,10 +3,14 @@
 ``python -m benchmarks.studies extractors --config study.toml -o out`` trains contextual-adain once
 per feature extractor; ``rast-ablation`` trains rast with all losses and then without each of them
 in turn; ``style-kernel-ablation`` trains style-kernel from attention alone to all of its parts, in
-the order of its paper, and ``--beside rast=FILE`` measures other stylizers on the same
-pairs. ``study.toml`` holds the settings of `styleaug train`
-(folders, steps, size, features, options). Every variant is a run of its own in ``out``; those that
-are finished are not repeated. Pairs of ``--held-out`` are stylized in the end:
+the order of its paper. ``--beside rast=FILE`` measures other stylizers on the same pairs
+(``--beside rast``: with the weights that ship; ``--beside "rast, stage 3=FILE"``: what is before
+the comma is the stylizer, all of it the name of the row), and ``--no-detail`` builds them with
+``detail=False``, as the variants of a study are. ``study.toml`` holds the settings of
+`styleaug train` (folders, steps, size, features, options; those of the records are in
+``benchmarks/configs``). Every variant is a run of its own in ``out``; those that are finished are
+not repeated. The record has the `weights_id` of every row. Pairs of ``--held-out`` are stylized in
+the end:
 
 * edges, ssim: of output and content;
 * color: squared distance of the colour moments to the style's, as a share of the content's;
@@ -23,21 +27,24 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from benchmarks.built import WITHOUT_DETAIL, build, weights_of
 from benchmarks.record import add_device, write_record
 from styleaug import Stylizer, create_stylizer
 from styleaug.functional import edge_correlation, moment_distance, ssim
 from styleaug.images import as_batch, find_images, read_image, to_content
 from styleaug.metrics import TemporalLPIPS
+from styleaug.stylizers import STYLIZERS as REGISTRY
 from styleaug.training import TrainConfig, Trainer
 from styleaug.training.losses import color_moments_loss
 from styleaug.training.recipes.networks import style_features
 from styleaug.training.recipes.rast import RASTRecipe
+from styleaug.weights import locate_weights, read_state_dict, weights_digest
 
 EXTRACTORS = {
     "vgg19": "relu4_1",
@@ -89,7 +96,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="some of the variants")
     parser.add_argument("--lpips", type=float, default=0.0, help="weight of LPIPS in the ablation")
     parser.add_argument("--alexnet", default="", help="weights of the AlexNet of LPIPS, a measure")
-    parser.add_argument("--beside", nargs="*", default=[], metavar="NAME=FILE")
+    parser.add_argument("--beside", nargs="*", default=[], metavar="NAME[, ROW][=FILE]")
+    parser.add_argument("--no-detail", dest="detail", action="store_false", help="of those beside")
     parser.add_argument("-o", "--output", required=True, help="folder of the runs")
     add_device(parser)
     options = parser.parse_args()
@@ -100,28 +108,61 @@ def main() -> None:
         (content.to(options.device), style.to(options.device))
         for content, style in held_out(Path(options.held_out))
     ]
-    results = {}
-    for name in options.only or variants:
-        path = trained(options, name, variants[name])
-        stylizer = create_stylizer(STYLIZERS[options.study], weights=str(path))
-        results[name] = evaluate(stylizer.to(options.device), pairs, judges)
+    stylizers, results = {}, {}
+    for name, stylizer in painters(options, variants):
+        stylizers[name] = stylizer.to(options.device)
+        results[name] = evaluate(stylizers[name], pairs, judges)
         print(name, json.dumps(results[name]), flush=True)
-    for text in options.beside:
-        name, _, file = text.partition("=")
-        stylizer = create_stylizer(name, weights=file or None).to(options.device)
-        results[f"beside: {name}"] = evaluate(stylizer, pairs, judges)
-    record = {"settings": settings(options), "variants": results}
+    weights = begun(options) | weights_of(stylizers)
+    record = {"settings": settings(options), "weights": weights, "variants": results}
     print(write_record(options.study, record, device=options.device))
 
 
+def painters(
+    options: argparse.Namespace, variants: Mapping[str, Mapping[str, Mapping[str, object]]]
+) -> Iterator[tuple[str, Stylizer]]:
+    """Yield every variant, trained now if it is not there, and what is measured beside them."""
+    for name in options.only or variants:
+        path = trained(options, name, variants[name])
+        yield name, create_stylizer(STYLIZERS[options.study], weights=str(path))
+    yield from beside(options.beside, detail=options.detail).items()
+
+
+def begun(options: argparse.Namespace) -> dict[str, str]:
+    """Return the `weights_id` of what the runs start from, as ``start``, if it is not random."""
+    start = TrainConfig.from_file(options.config).start
+    if not start:
+        return {}
+    file = locate_weights(start, REGISTRY[STYLIZERS[options.study]].weights).path
+    state = read_state_dict(file).items()
+    wide = {name: t.float() if t.is_floating_point() else t for name, t in state}
+    return {"start": weights_digest(wide)}
+
+
+def beside(texts: Sequence[str], *, detail: bool = True) -> dict[str, Stylizer]:
+    """Return the stylizers that are measured beside the variants, by the names of their rows.
+
+    Args:
+        texts: ``NAME[, ROW][=FILE]`` each.
+        detail: False: with ``detail=False``, and so in the name of the row.
+    """
+    found = {}
+    for text in texts:
+        row, _, file = text.partition("=")
+        name = row.partition(",")[0]
+        weights = [f"{name}={file}"] if file else []
+        end = "" if detail else WITHOUT_DETAIL
+        found[f"beside: {row}{end}"] = build(name, weights, detail=detail)
+    return found
+
+
 def settings(options: argparse.Namespace) -> dict[str, object]:
-    """Return what the runs have in common, without paths."""
+    """Return what the runs have in common, without paths: of a file its name."""
     config = TrainConfig.from_file(options.config)
     names = ("steps", "size", "batch_size", "learning_rate", "precision")
-    start = config.start if config.start and not Path(config.start).exists() else ""
     return {
         **{name: getattr(config, name) for name in names},
-        "start": start,
+        "start": Path(config.start).name if config.start else "",
         "kinds": sorted(path.name for path in Path(options.held_out).iterdir() if path.is_dir()),
     }
 

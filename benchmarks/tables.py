@@ -10,6 +10,7 @@ from typing import Any
 
 from scipy.stats import t
 
+from benchmarks.built import shipped
 from styleaug.presets import PRESETS, Preset
 
 RESULTS = Path(__file__).parent / "results"
@@ -377,6 +378,8 @@ COMPARED = {
     "ssim": "SSIM",
     "lpips": "LPIPS",
     "artfid": "ArtFID",
+    "restored": "restored, SSIM",
+    "own style": "own style, dB",
     "truth": "truth, dB",
     "worse": "worse than nothing",
     "times colorist": "time, of colorist's",
@@ -391,8 +394,13 @@ def _compare(results: Record) -> str:
         f"{results['cases']} cases with a known answer. `style`: what is left of the distance of "
         "VGG statistics to the style; `truth`: PSNR over leaving the content as it is, where the "
         "answer is known, and the share of cases in which that would have been better. "
-        f"{results.get('note', '')}".strip()
     )
+    if any("restored" in row for row in results["table"].values()):
+        text += (
+            "`restored`: SSIM of the content and what is made of the painted picture in the style "
+            "of the content; `own style`: PSNR of a content in its own style, at most 60. "
+        )
+    text = f"{text}{results.get('note', '')}".strip()
     if any("artfid" in row for row in results["table"].values()):
         text += (
             " ArtFID takes its Fréchet distance kind by kind, from 40 features of "
@@ -400,7 +408,22 @@ def _compare(results: Record) -> str:
         )
     missing = [f"`{name}` ({why})" for name, why in results["missing"].items()]
     left = f"\nNot measured: {', '.join(missing)}.\n" if missing else ""
-    return f"{text}\n\n{_compared(results, COMPARED)}{left}"
+    used = _weights(results.get("weights", {}))
+    return f"{text}{used}\n\n{_compared(results, COMPARED)}{left}"
+
+
+def _weights(ids: Mapping[str, str]) -> str:
+    """Return a sentence on the weights that took part, and which of them do not ship now."""
+    parts = [
+        f"`{name}` {digest}{'' if digest in shipped() else ' (not those that ship now)'}"
+        for name, digest in ids.items()
+    ]
+    return f" Weights (`weights_id`): {', '.join(parts)}." if parts else ""
+
+
+def _noted(results: Record) -> str:
+    """Return what was written into a record by hand, if anything was."""
+    return f" {results['note']}" if results.get("note") else ""
 
 
 def _compared(results: Record, columns: Iterable[str]) -> str:
@@ -426,7 +449,14 @@ def _protocol(results: Record) -> str:
         f"{settings['size']} pixels, at most {settings['epochs']} epochs, a portion of "
         f"{settings['portion']} of every batch stylized, means over the seeds."
     )
+    text += _without_detail(settings) + _weights(results.get("weights", {})) + _noted(results)
     return f"{text}\n\n{_table(('training', 'tested', 'seeds', *_SCORES), rows)}"
+
+
+def _without_detail(settings: Record) -> str:
+    """Return a sentence where stylizers were built with ``detail=False``."""
+    plain = settings.get("detail") is False
+    return " Stylized with `detail=False`: no detail was put back." if plain else ""
 
 
 _SCORES = ("accuracy", "balanced accuracy", "AUC")
@@ -462,6 +492,9 @@ def _study(results: Record) -> str:
         f"{len(found['kinds'])} kinds, every kind in the style of every kind. `restored`: SSIM of "
         "the content and what is restored of it; `drift`: how much a second pass changes."
     )
+    ids = results.get("weights", {})
+    shown = {k: v for k, v in ids.items() if k == "start" or k.startswith("beside: ")}
+    text += _weights(shown) + _noted(results)
     table = _table(
         ["variant", *(MEASURED[key] for key in keys)],
         [[name, *(f"{row[key]:.3f}" for key in keys)] for name, row in rows.items()],
@@ -482,8 +515,10 @@ def _ct(results: Record) -> str:
         f"scanners and kernels in that window, and in {settings['other_window']}; "
         f"{settings['steps']} steps, "
         f"{settings['size']} pixels, {settings['seeds']} seeds. The paper reports pixel accuracy "
-        "0.777 to 0.958 and mean IoU 0.317 to 0.698, on spines of its own hospital.\n\n"
+        "0.777 to 0.958 and mean IoU 0.317 to 0.698, on spines of its own hospital."
     )
+    text += _without_detail(settings) + _weights(results.get("weights", {})) + _noted(results)
+    text += "\n\n"
     head = ("training", "tested on", "pixel accuracy", "mean IoU", "accuracy at home", "at home")
     return text + _table(head, rows)
 

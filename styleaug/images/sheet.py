@@ -26,7 +26,7 @@ def contact_sheet(
     Args:
         rows: The images of every row; None leaves a cell empty. Any size and 8-bit mode; each is
             fitted into its cell, keeping its shape.
-        row_labels: One label per row, printed under its first image.
+        row_labels: One label per row, printed under its images from the first one on.
         column_labels: One label per column, printed above it.
         cell: Side of a cell in pixels.
 
@@ -58,7 +58,7 @@ def contact_sheet(
             if tile:
                 left = _MARGIN + column * step + (cell - tile.width) // 2
                 sheet.paste(tile, (left, top + (height - tile.height) // 2))
-        _write(draw, (_MARGIN, top + height + 2), label, cell)
+        _write(draw, (_MARGIN, top + height + 2), label, width * step - _MARGIN)
         top += height + _LABEL + _MARGIN
     return sheet
 

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from benchmarks import compare, tables
+from benchmarks.built import WITHOUT_DETAIL
 from benchmarks.quality import read_kinds
 from benchmarks.record import write_record
 from styleaug import create_stylizer
@@ -41,6 +42,17 @@ def test_what_can_be_built_is_built_and_the_rest_says_why(tmp_path):
         compare.build_all({"rust": "x"})
 
 
+def test_those_that_put_detail_back_are_measured_without_it_too():
+    found, _ = compare.build_all({}, without_detail=True)
+    plain = [name for name in found if name.endswith(WITHOUT_DETAIL)]
+    names = ("contextual-adain", "rast", "style-kernel", "stylizing-vit-tiny")
+    assert plain == [f"{name}, without detail" for name in names]
+    for name in names:
+        assert found[name].detail is True
+        assert found[name + WITHOUT_DETAIL].detail is False
+        assert found[name].weights_id == found[name + WITHOUT_DETAIL].weights_id
+
+
 def test_every_content_meets_its_own_kind_and_others(images):
     kinds = read_kinds(images, 2)
     pairs = compare.pairs_of(kinds)
@@ -71,6 +83,19 @@ def test_the_figures_tell_a_stylizer_from_doing_nothing(images):
     assert compare.truths(colorist, cases)["truth"] != 0.0
     silent = argparse.Namespace(lpips="", artfid=False, device="cpu")
     assert compare.distances(colorist, named, {}, silent) == {}
+
+
+def test_a_way_back_is_measured_and_an_image_in_its_own_style(images):
+    kinds = read_kinds(images, 1)
+    pairs = [(content, style) for content, style, _ in compare.pairs_of(kinds)]
+    found = compare.backwards(create_stylizer("colorist"), pairs)
+    assert found["own style"] > 50.0  # it gives back what it was given
+    assert 0.8 < found["restored"] <= 1.0
+    dark = create_stylizer("colorist")
+    dark.stylize = lambda content, code: 0.5 * content
+    lost = compare.backwards(dark, pairs)
+    assert lost["restored"] < found["restored"]
+    assert lost["own style"] < 20.0 < found["own style"]
 
 
 def test_artfid_sees_that_nothing_was_done(images, monkeypatch):
@@ -112,7 +137,21 @@ def test_memory_and_the_picture(images):
     stylizers = {"colorist": create_stylizer("colorist"), "mkl": create_stylizer("mkl")}
     picture = compare.sheet(stylizers, kinds, ["fundus", "isic:fundus"], "cpu")
     assert picture.width > 4 * 192
-    assert picture.height > 2 * 192
+    assert 3 * 192 > picture.height > 2 * 192
+    named = compare.sheet(stylizers, kinds, ["fundus", "isic:fundus=skin as fundus"], "cpu")
+    assert named.size == picture.size
+    assert named.tobytes() != picture.tobytes()  # the label
+    whole = compare.sheet(stylizers, kinds, [], "cpu")
+    assert whole.height < 2 * 192  # fundus alone is a kind of ROWS
+
+
+def test_rows_of_the_picture_are_of_kinds_that_are_there():
+    kinds = dict.fromkeys(("camelyon", "midog", "skin", "mine"), ())
+    assert compare._at_hand(kinds) == list(compare.ROWS[:1] + compare.ROWS[2:3])
+    assert compare._at_hand({"mine": (), "yours": ()}) == ["mine", "yours"]
+    assert compare._row("a:b=a as b") == ("a", "b", "a as b")
+    assert compare._row("a:b") == ("a", "b", "a in the style of b")
+    assert compare._row("a") == ("a", "a", "a")
 
 
 def test_the_record_becomes_the_tables(tmp_path, monkeypatch):
@@ -128,6 +167,8 @@ def test_the_record_becomes_the_tables(tmp_path, monkeypatch):
     page = tables.page()
     assert "| `micro` | 0.25 | 0.9 | 0.1 | 1.5 | 12.0 |" in page
     assert "Not measured: `rast` (no weights published)." in page
+    assert "restored" not in page
+    assert "weights_id" not in page
     assert tables.readme(text).splitlines() == [
         "before",
         tables.MARKS[0],
@@ -140,6 +181,20 @@ def test_the_record_becomes_the_tables(tmp_path, monkeypatch):
         tables.MARKS[1],
         "after",
     ]
+
+
+def test_columns_and_weights_are_shown_where_the_record_has_them():
+    shipped = create_stylizer("micro").weights_id
+    row = {"style": 0.25, "restored": 0.9, "own style": 45.0, "truth": 1.5}
+    results = {
+        "pairs": 4, "cases": 2, "kinds": ["a"], "missing": {}, "table": {"micro": row, "old": row},
+        "weights": {"micro": shipped, "old": "0123456789ab"},
+    }  # fmt: skip
+    text = tables._compare(results)
+    assert f"`micro` {shipped}, `old` 0123456789ab (not those that ship now)." in text
+    assert "|  | style, of the content's | restored, SSIM | own style, dB | truth, dB |" in text
+    assert "| `micro` | 0.25 | 0.9 | 45.0 | 1.5 |" in text
+    assert "restored" not in tables._compared(results, tables.SHORT)
 
 
 def test_times_are_in_units_of_colorist():

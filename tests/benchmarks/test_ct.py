@@ -1,13 +1,14 @@
 """The study of contextual AdaIN on CT, on made slices."""
 
 import argparse
+import json
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from benchmarks import ct
+from benchmarks import ct, tables
 from styleaug import create_stylizer
 
 
@@ -80,3 +81,21 @@ def test_a_run_gives_accuracy_and_iou_with_and_without_styles(index):
     assert table["none"]["other scanner"]["miou"] == pytest.approx(
         rows[0]["other scanner"]["miou"], abs=1e-4
     )
+
+
+def test_the_record_says_weights_and_detail(index, tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.record.RESULTS", tmp_path)
+    monkeypatch.setattr(
+        "sys.argv",
+        ["ct", "--index", str(index), "--stylizers", "contextual-adain", "--no-detail",
+         "--size", "32", "--steps", "1", "--seeds", "1", "--device", "cpu"],
+    )  # fmt: skip
+    ct.main()
+    (file,) = tmp_path.rglob("ct--cpu.json")
+    results = json.loads(file.read_text())["results"]
+    assert results["settings"]["weights"] == {"contextual-adain": "ct"}
+    assert results["settings"]["detail"] is False
+    shipped = create_stylizer("contextual-adain", weights="ct").weights_id
+    assert results["weights"] == {"contextual-adain": shipped}
+    assert list(results["table"]) == ["none", "contextual-adain"]
+    assert "no detail was put back" in tables._ct(results)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.protocol import OURS, PUBLISHED, both_ways, build, moments_of, run
+from benchmarks.built import build
+from benchmarks.protocol import OURS, PUBLISHED, both_ways, moments_of, painters, run, settings
 from benchmarks.protocol_data import STUDIES
 from styleaug.stylizers.vit import CONFIGS, StylizingViTNetwork
 from styleaug.weights import save_tensors
@@ -99,7 +100,7 @@ def test_a_study_trains_and_is_tested_with_and_without_tta(epithelium_stroma, tm
     assert mean.shape == std.shape == (3,)
     assert 0.0 < float(std.min()) < float(mean.max()) < 1.0
     options = argparse.Namespace(
-        weights=[], portion=0.33, tta=["colorist"], views=2, epochs=1,
+        weights=[], detail=True, portion=0.33, tta=["colorist"], views=2, epochs=1,
         batch_size=4, workers=0, quiet=True, out=str(tmp_path / "runs"), device="cpu",
     )  # fmt: skip
     found = run(splits, classes, "colorist", 1, options)
@@ -133,3 +134,17 @@ def test_stylizing_vit_paints_at_test_time_with_weights_that_are_named(tmp_path)
     assert [len(batch) for batch in seen] == [1, 3]  # one painted view; two, and the original
     assert not torch.equal(seen[0][0], images[0])
     assert sum(torch.equal(view, images[0]) for view in seen[1]) == 1
+
+
+def test_the_record_says_which_weights_took_part_and_no_folder(tmp_path):
+    file = tmp_path / "own.safetensors"
+    file.touch()
+    options = argparse.Namespace(
+        augment=["none", "appearance"], tta=["appearance", "micro"], root=str(tmp_path), out="runs",
+        weights=[f"micro={file}", "appearance=medical"], detail=False,
+    )  # fmt: skip
+    assert painters(options) == ["appearance", "micro"]
+    found = settings(options)
+    assert found["weights"] == {"micro": "own.safetensors", "appearance": "medical"}
+    assert found["detail"] is False
+    assert str(tmp_path) not in str(found)

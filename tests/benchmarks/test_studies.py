@@ -1,6 +1,8 @@
 """The ablations of RAST and StyleKernel: what their variants are, and what is measured."""
 
 import argparse
+import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -72,10 +74,47 @@ def test_a_record_tells_what_the_runs_have_in_common_and_no_paths(tmp_path):
     weights.touch()
     config.write_text(config.read_text().replace("medical", str(weights)))
     found = studies.settings(options)
+    assert found["start"] == "run.safetensors"
     assert str(tmp_path) not in str(found)
     table = tables._study({"settings": found, "variants": {"all": {"edges": 0.5, "ssim": 0.25}}})
     assert "| all | 0.500 | 0.250 |" in table
     assert "LPIPS" not in table
+
+
+def test_what_is_beside_says_its_name_and_its_detail():
+    (row, plain), (other, whole) = (
+        *studies.beside(["rast, as it ships"], detail=False).items(),
+        *studies.beside(["contextual-adain=ct"]).items(),
+    )
+    assert row == "beside: rast, as it ships, without detail"
+    assert plain.detail is False
+    assert other == "beside: contextual-adain"
+    assert whole.detail is True
+    assert whole.weights_id == create_stylizer("contextual-adain", weights="ct").weights_id
+
+
+def test_the_digest_of_the_start_is_that_of_its_stylizer(tmp_path):
+    config = tmp_path / "study.toml"
+    config.write_text(
+        'recipe = "rast"\ncontent = ["x"]\noutput = "y"\nsteps = 7\nstart = "medical"\n'
+    )
+    options = argparse.Namespace(study="rast-ablation", config=str(config))
+    assert studies.begun(options) == {"start": create_stylizer("rast").weights_id}
+    config.write_text(config.read_text().replace("medical", ""))
+    assert studies.begun(options) == {}
+
+
+@pytest.mark.parametrize("study", ["rast-ablation", "style-kernel-ablation"])
+def test_the_settings_of_the_records_are_in_the_repository(study):
+    folder = Path(studies.__file__).parent
+    text = (folder / "configs" / f"{study}.toml").read_text()
+    assert "/" not in text.split("[weights]")[0].split("\n", 1)[1]  # of no machine
+    config = TrainConfig.from_file(folder / "configs" / f"{study}.toml")
+    record = json.loads((folder / "results" / "0.1.0" / f"{study}--cpu.json").read_text())
+    found = record["results"]["settings"]
+    assert {key: getattr(config, key) for key in found if key != "kinds"} == {
+        key: value for key, value in found.items() if key != "kinds"
+    }
 
 
 def test_a_clip_moves_by_two_pixels():
