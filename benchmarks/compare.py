@@ -15,7 +15,8 @@ The record has the `weights_id` of every row.
 * artfid: ``(1 + LPIPS) (1 + FID)``. Contents and styles are the same kinds of images, so that a
   distance of all outputs to all styles would praise doing nothing. It is taken kind by kind, from
   squares of what was painted in styles of a kind to squares of images of that kind, and averaged;
-* restored: SSIM of the content and what `Stylizer.restore` makes of the output, of every fourth pair;
+* restored: SSIM of the content and what `Stylizer.restore` makes of the output; of every fourth
+  pair;
 * own style: PSNR of a content of these in its own style, dB, at most 60;
 * truth: PSNR over leaving the content as it is, dB, where the answer is known (`benchmarks.truth`,
   styles of the same image and of another), and the share of cases that got worse;

@@ -6,8 +6,8 @@ each cell a limit; what is over either is skipped and says so, and what does not
 says that.
 
 * copies: stylizers in units of one copy of the batch on the device, and its bandwidth;
-* stylizers: all that ship weights or need none, sizes 224 to 4096, batches 1 to 256, in float32, and
-  bfloat16 for networks that have it;
+* stylizers: all that ship weights or need none, sizes 224 to 4096, batches 1 to 256, in float32,
+  and bfloat16 for networks that have it;
 * launches: operations, read-backs and kernels of a call of the stylizer and of the transform;
 * step: what a third of a batch stylized adds to a training step of ResNet-50 and DenseNet-121;
 * tta: `StyleTTA` with 8 views against 9 plain forwards of ResNet-50;

@@ -37,8 +37,8 @@ class AppearanceTransfer(ContentCoded):
     The style is a code of how a picture was made: stain, light, sensor, tone, sharpness. What the
     picture shows, and how much of it, is left out, as far as the network has learned that: a tile
     that is half glass and one that is full of nuclei have nearly one code if one scanner made
-    both, and glass stays nearly glass. A bank holds 189 numbers per style and no image; their distances
-    are distances of appearance, see `describe`.
+    both, and glass stays nearly glass. A bank holds 189 numbers per style and no image; their
+    distances are distances of appearance, see `describe`.
 
     Equal colours in equal surroundings come out equal wherever they are, so there are no tiles, no
     seams and no clouds, and images of any size go through in strips. ``alpha`` blends the images.

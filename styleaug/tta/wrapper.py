@@ -118,7 +118,7 @@ class StyleTTA(nn.Module):
         if check_count("n", n) > len(self.bank):
             raise ValueError(f"n must be between 1 and {len(self.bank)} (the bank), got {n}.")
         if select in ("nearest", "farthest"):
-            _check_statistics(self.bank, describe)
+            check_statistics(self.bank, describe)
         self.model = model
         self.n, self.include_identity = n, include_identity
         self.select, self.describe = select, describe
@@ -281,7 +281,8 @@ def _core(transform: StyleTransfer | Stylizer | str, bank: Any) -> StyleTransfer
     return StyleTransfer(transform, styles=bank)
 
 
-def _check_statistics(bank: StyleBank, describe: Callable[[Tensor], Tensor]) -> None:
+def check_statistics(bank: StyleBank, describe: Callable[[Tensor], Tensor]) -> None:
+    """Raise ``ValueError`` unless a bank has the statistics that a function describes."""
     if bank.statistics is None:
         raise ValueError(
             "select by distance needs a bank with statistics, got one without. Build it from "
@@ -293,6 +294,11 @@ def _check_statistics(bank: StyleBank, describe: Callable[[Tensor], Tensor]) -> 
             f"describe must return the vectors of the bank, of {own} numbers, got {size}. Build "
             "the bank with the same describe."
         )
+
+
+def contents_of(tta: StyleTTA, images: Tensor) -> Tensor:
+    """Return images as `StyleTTA` describes them: float32 RGB ``(B, 3, H, W)`` in [0, 1]."""
+    return to_content(_as_record(images, check=tta.core.check).batch)
 
 
 def _as_record(images: Any, *, check: bool) -> Images:
