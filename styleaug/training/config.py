@@ -26,8 +26,6 @@ class TrainConfig:
         content: Folders of content images.
         style: Folders of style images; empty takes the content folders.
         same_kind: Share of the pairs with both images from the same content folder.
-        even: Share of the contents that are of one colour all over, that of one of their pixels, as
-            glass without tissue is. Recipes that take both crops from one image have none.
         group: Regular expression that is searched in paths; images with the same match form a group
             (one slide, one patient). Empty: every image is its own group.
         output: Folder of checkpoints, logs and the final weights.
@@ -69,7 +67,6 @@ class TrainConfig:
     output: str
     style: tuple[str, ...] = ()
     same_kind: float = 0.0
-    even: float = 0.0
     group: str = ""
     steps: int = 10_000
     epochs: float = 0.0
@@ -100,7 +97,7 @@ class TrainConfig:
         for name, bound in _LEAST.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"{name} must be at least {bound}, got {getattr(self, name)}.")
-        for name, bound in (("same_kind", 1), ("even", 1), ("seed", 2**32 - 1)):
+        for name, bound in (("same_kind", 1), ("seed", 2**32 - 1)):
             if getattr(self, name) > bound:
                 raise ValueError(f"{name} must be at most {bound}, got {getattr(self, name)}.")
         if self.clip <= 0.0:
@@ -150,7 +147,7 @@ class TrainConfig:
 _LEAST = {
     **{"steps": 1, "epochs": 0, "batch_size": 2, "accumulate": 1, "size": 32, "devices": 1},
     **{"learning_rate": 0, "warm_up": 0, "weight_decay": 0, "workers": 0, "seed": 0},
-    **{"checkpoint_every": 1, "log_every": 1, "images_every": 1, "same_kind": 0, "even": 0},
+    **{"checkpoint_every": 1, "log_every": 1, "images_every": 1, "same_kind": 0},
 }
 
 

@@ -36,7 +36,6 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         style: Folders or files of style images.
         size: Side of the crops in pixels.
         same_kind: Share of the pairs with both images from the same content folder.
-        even: Share of the contents that are of one colour all over.
         alike: Whether both crops of a pair come from one image, or from two of one group, at one
             scale; style images are not used then.
         group: Regular expression that finds the group in a path; see `TrainConfig`.
@@ -55,7 +54,6 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         *,
         size: int,
         same_kind: float = 0.0,
-        even: float = 0.0,
         alike: bool = False,
         group: str = "",
         seed: int = 0,
@@ -63,7 +61,7 @@ class PairDataset(Dataset[dict[str, Tensor]]):
     ) -> None:
         self.content = [find_images([folder]) for folder in content]
         self.style = [find_images([folder]) for folder in style]
-        self.size, self.same_kind, self.even, self.alike = size, same_kind, even, alike
+        self.size, self.same_kind, self.alike = size, same_kind, alike
         self.seed, self.rank = seed, rank
         self._groups = _grouped(self.content, group)
         self._read = ImageCache()
@@ -80,8 +78,6 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         content, skipped = self._drawn(contents, rng)
         style, more = self._drawn(styles, rng)
         first, second = (random_crop(image, self.size, rng)[0] for _, image in (content, style))
-        if self.even and rng.random() < self.even:
-            first = _of_one_color(first, rng)
         return _pair(first, second, skipped + more)
 
     def _alike(self, rng: np.random.Generator) -> dict[str, Tensor]:
@@ -143,12 +139,6 @@ class ImageCache:
             if batch.nbytes <= self._left:
                 self._kept[path], self._left = batch, self._left - batch.nbytes
         return batch
-
-
-def _of_one_color(crop: Tensor, rng: np.random.Generator) -> Tensor:
-    """Return a crop ``(3, H, W)`` that has the colour of one of its pixels everywhere."""
-    row, column = (int(rng.integers(side)) for side in crop.shape[1:])
-    return crop[:, row, column, None, None].expand_as(crop).contiguous()
 
 
 def _pair(content: Tensor, style: Tensor, skipped: int) -> dict[str, Tensor]:

@@ -62,7 +62,6 @@ class Trainer:
             config.style or config.content,
             size=config.size,
             same_kind=config.same_kind,
-            even=config.even,
             alike=RECIPES[config.recipe].alike,
             group=config.group,
             seed=config.seed,

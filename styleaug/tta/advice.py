@@ -15,6 +15,9 @@ from styleaug.tta.wrapper import StyleTTA, check_statistics, contents_of
 _NEAR = 1.5
 """Distance up to which images count as made at home."""
 
+_DOUBT = 0.02
+"""Nats by which a network must be less sure; what is below is no sign in maps of many pixels."""
+
 
 @dataclass(frozen=True)
 class Advice:
@@ -26,7 +29,8 @@ class Advice:
     nothing to be aligned.
 
     Attributes:
-        align: Whether to use `StyleTTA` there: ``distance`` is at least 1.5 and ``doubt`` over 0.
+        align: Whether to use `StyleTTA` there: ``distance`` is at least 1.5 and ``doubt`` over
+            0.02.
         distance: Median distance of the images to their nearest styles, in units of that of the
             styles to each other: about 1 for images of the training laboratories.
         doubt: Mean entropy of the predictions of aligned views minus that of the images themselves,
@@ -81,7 +85,7 @@ def advise(tta: StyleTTA, batches: Iterable[Tensor]) -> Advice:
     count = sum(map(len, far))
     distance = float(torch.cat(far).median() / _between_styles(tta.bank, tta.n).median())
     doubt = sum(doubts) / count
-    return Advice(distance >= _NEAR and doubt > 0.0, distance, doubt, count)
+    return Advice(distance >= _NEAR and doubt > _DOUBT, distance, doubt, count)
 
 
 def _of_views(tta: StyleTTA, count: int) -> StyleTTA:

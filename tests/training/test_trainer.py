@@ -228,21 +228,6 @@ def test_pairs_of_one_kind(tmp_path):
     assert alike(0.0) < alike(0.5) < 60
 
 
-def test_some_contents_are_of_one_color(material):
-    folders = [str(material / "images")]
-    whole, mixed, even = (
-        PairDataset(folders, folders, size=32, even=share) for share in (0.0, 0.5, 1.0)
-    )
-    pairs = [[dataset[number] for number in range(40)] for dataset in (whole, mixed, even)]
-    flat = [sum(p["content"].std(dim=(1, 2)).max().item() < 1e-6 for p in some) for some in pairs]
-    assert (flat[0], flat[2]) == (0, 40)
-    assert 10 < flat[1] < 30
-    assert all(torch.equal(a["style"], b["style"]) for a, b in zip(pairs[0], pairs[2], strict=True))
-    for before, after in zip(pairs[0], pairs[2], strict=True):
-        color = after["content"][:, 0, 0, None, None]
-        assert (before["content"] == color).all(dim=0).any()  # one that the content has
-
-
 def test_broken_images_are_passed_over_and_counted(material, tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
@@ -283,7 +268,6 @@ def test_wrong_settings_are_refused_before_anything_starts(material, whole_run, 
         {"content": ()},
         {"size": 16},
         {"same_kind": 2.0},
-        {"even": 1.5},
     ],
 )
 def test_settings_are_checked(changes):
