@@ -147,8 +147,8 @@ def _quality(results: Record) -> str:
         "Every kind of held-out image in the style of every other. `style`: distance of VGG "
         "statistics (the less the better; contents as they are: "
         f"{results[names[0]]['all']['style before']:.2f}). `alpha`: share of pairs whose distance "
-        "falls with every step of alpha (0, .25, .5, .75, 1). `repeat`: change by stylizing again, as "
-        "a share of the first change.\n\n"
+        "falls with every step of alpha (0, .25, .5, .75, 1). `repeat`: change by stylizing again, "
+        "as a share of the first change.\n\n"
     )
     return text + _table(("", *keys), rows)
 
