@@ -1,9 +1,10 @@
 """Do two pictures that were made alike have near codes, whatever they show?
 
 ``python -m benchmarks.codes --images DIR`` reads one subfolder of DIR per kind of image. Of every
-kind, 32 appearances that training never sees are drawn; each is shown by one crop, and by another
-crop of another image of the kind (where there is only one, of the same). For each first picture the
-nearest of the 32 second ones is looked for.
+kind, 32 appearances are drawn, which are new to training in part only (see
+`benchmarks.answers.draw_change`); each is shown by one crop, and by another crop of another image
+of the kind (where there is only one, of the same). For each first picture the nearest of the 32
+second ones is looked for.
 
 * retrieval: share of the first pictures whose nearest second one was made alike (chance 0.03);
 * ratio: mean distance of pictures made alike, as a share of that of the others.

@@ -8,7 +8,8 @@ with one style of its own kind and one of every other kind, by every stylizer.
   relu3_4, each divided by a fixed number to about unit size) to those of the style image;
 * edges: correlation of the Sobel magnitudes of output and content;
 * structure: SSIM of the output's grey and the content's grey after a monotone tone curve;
-* alpha: share of pairs whose style distance falls with every step of alpha;
+* alpha: share of pairs whose style distance never rises from alpha 0 (the content) over .25, .5 and
+  .75 to 1;
 * repeat: change by stylizing a second time, as a share of the change by the first;
 * identity: mean absolute error of a content in its own style.
 """
@@ -34,7 +35,7 @@ from styleaug.functional import channel_mean_std, edge_correlation
 from styleaug.images import as_batch, find_images, read_image, to_content
 from styleaug.training.recipes.networks import style_features
 
-STYLIZERS = ("colorist", "reinhard", "mkl", "histogram", "fda")
+STYLIZERS = ("colorist", "reinhard", "mkl", "histogram", "fda", "appearance", "micro")
 SIDE = 192
 ALPHAS = (0.25, 0.5, 0.75, 1.0)
 
@@ -45,7 +46,7 @@ def main() -> None:
     parser.add_argument("--images", required=True, help="folder with one subfolder per kind")
     parser.add_argument("--features", default="default", help="weights of VGG-19 (torchvision's)")
     parser.add_argument("--each", type=int, default=4, help="contents per kind")
-    parser.add_argument("--weights", help="weights of micro, which then takes part, too")
+    parser.add_argument("--weights", help="other weights of micro")
     parser.add_argument("--stylizers", nargs="+", default=STYLIZERS)
     parser.add_argument("--no-record", action="store_true")
     add_device(parser)
@@ -54,7 +55,7 @@ def main() -> None:
     images = {kind: [crop.to(device) for crop in crops] for kind, crops in found.items()}
     extractor = style_features(options.features).to(device)
     results = {}
-    for name in (*options.stylizers, *(["micro"] if options.weights else [])):
+    for name in options.stylizers:
         weights = options.weights if name == "micro" else None
         stylizer = create_stylizer(name, weights=weights).to(device)
         results[name] = evaluate(stylizer, images, extractor)

@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument(
         "--stylizers",
         nargs="+",
-        default=["colorist", "reinhard", "mkl", "histogram", "fda", "micro"],
+        default=["colorist", "reinhard", "mkl", "histogram", "fda", "appearance", "micro"],
     )
     parser.add_argument("--no-record", action="store_true")
     add_device(parser)

@@ -1,24 +1,26 @@
 """How near stylizers come to an answer that is known.
 
 ``python -m benchmarks.truth --images DIR`` makes pairs from the images of each subfolder of DIR:
-content = F(crop), style = G(another crop), truth = G(crop), where F and G are random appearances of
-families, or of ranges, that training never sees. ``--pairs DIR`` (may be repeated) reads registered
-scans of one tissue instead: ``DIR/a`` and ``DIR/b`` with files of the same names, in both
-directions; ``--slide`` finds a file's slide in its name. ``--sheets DIR`` writes the best, the
-median and the worst picture of each kind.
+content = F(crop), style = G(another crop), truth = G(crop), where F and G are random appearances,
+which are new to training in part only (see `benchmarks.answers.draw_change`). ``--pairs DIR`` (may
+be repeated) reads registered scans of one tissue instead: ``DIR/a`` and ``DIR/b`` with files of the
+same names, in both directions; ``--slide`` finds a file's slide in its name. ``--sheets DIR``
+writes the best, the median and the worst picture of each kind.
 
 * psnr, ssim, ciede2000: output against the answer;
 * worse: share of the cases in which leaving the content as it is would have been better (PSNR);
 * clouds: low-frequency colour that no map of the content's colours explains, rms of 255; of the
   answers, too;
 * edges: correlation of the Sobel magnitudes of output and content, mean and worst hundredth;
-* tint: mean difference from the answer where the content is empty glass, of 255.
+* tint: mean difference from the answer where the content is empty glass, of 255;
+* ms: median milliseconds per picture, of reading the style and painting the content.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -164,7 +166,9 @@ def measure(case: Case, painters: Mapping[str, Painter], number: int) -> list[Ro
     truth_clouds = clouds(case.truth, case.content)
     rows = []
     for name, paint in painters.items():
+        began = time.perf_counter()
         output = paint(case.content, case.style)
+        seconds = time.perf_counter() - began
         found: Row = {
             "case": number,
             "painter": name,
@@ -178,6 +182,7 @@ def measure(case: Case, painters: Mapping[str, Painter], number: int) -> list[Ro
             "clouds": clouds(output, case.content),
             "clouds of the answer": truth_clouds,
             "edges": float(edge_correlation(output, case.content)),
+            "ms": 1e3 * seconds,
         }
         if case.empty is not None:
             error = (output - case.truth).abs().mean(dim=1, keepdim=True)
@@ -250,6 +255,7 @@ def _mean(rows: list[Row]) -> dict[str, float]:
     figures = {key: [float(row[key]) for row in rows if key in row] for key in dict.fromkeys(keys)}
     mean = {key: round(float(np.mean(values)), 3) for key, values in figures.items()}
     mean["edges, worst 1 %"] = round(float(np.quantile(figures["edges"], 0.01)), 3)
+    mean["ms"] = round(float(np.median(figures["ms"])), 3)
     mean["worst over nothing"] = round(float(np.min(figures["over nothing"])), 2)
     return {**mean, "cases": len(rows)}
 
