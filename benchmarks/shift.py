@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.shift classes --index INDEX.csv`` leaves one domain out, trains on the others
 and tests on it; ``masks`` trains on one domain and tests on each of the others. Every arm has
-the same steps, batches and seeds, and every network is tested as it is and under `StyleTTA`.
+the same steps, batches and seeds, and every network is tested as it is, under `StyleTTA`, and under
+it where `advise` says so of some images without labels.
 ``--backbone efficientnet-lite0 --size 128 --rate 5e-4`` fine-tunes a network with ImageNet weights
 (classes alone); without, small ones are trained from scratch. Runs are kept in a file beside the
 record and are not repeated; ``--arms`` and ``--seeds`` choose some, and ``--part 0/2`` runs every
@@ -22,7 +23,7 @@ import json
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +34,17 @@ from rich.table import Table
 from benchmarks.arms import bank_of, other_arms, style_arms
 from benchmarks.backbones import BACKBONES
 from benchmarks.domains import Samples, read_classes, read_masks, read_square
-from benchmarks.learners import Model, judge, train
+from benchmarks.learners import SHOWN, Model, judge, train
 from benchmarks.record import add_device, keep_runs, recompute_record, write_record
-from benchmarks.shift_summary import PLAIN, main_score, summary
+from benchmarks.shift_summary import PLAIN, as_advised, main_score, summary
 from styleaug import StyleBank, Stylizer, create_stylizer
 from styleaug.images import find_images
-from styleaug.tta import StyleTTA
+from styleaug.tta import StyleTTA, advise
 
 HELD = 0.2
 VIEWS = 8
+ASKED = 64
+"""Images, evenly spaced, that the advice on alignment looks at; twice as many where they end."""
 UNRECORDED = ("index", "outside", "out", "summarise", "short")
 SHORT: dict[str, dict[str, Any]] = {
     "classes": {
@@ -171,22 +174,34 @@ def _run_fold(
 def _judged(
     net: Model, fold: Fold, options: argparse.Namespace, banks: Banks, seed: int
 ) -> dict[str, dict]:
-    """Return the scores of a network, as it is and under each style TTA."""
-    models: dict[str, Model] = {PLAIN: net}
+    """Return the scores of a network: as it is, under each style TTA, and where that is advised."""
+    found = {PLAIN: _scores(net, fold, options)}
     for name in options.tta:
         stylizer, _, select = name.partition(":")
         select = select or "nearest"
         painter, bank = banks[stylizer]
-        models[f"{stylizer}, {select}"] = StyleTTA(
-            net, painter, bank, VIEWS, select=select, seed=seed
-        )
+        tta = StyleTTA(net, painter, bank, VIEWS, select=select, seed=seed)
+        aligned = found[f"{stylizer}, {select}"] = _scores(tta, fold, options)
+        if select == "nearest":
+            said = {
+                "held": _advice(tta, fold.held, options),
+                "unseen": {d: _advice(tta, part, options) for d, part in fold.unseen.items()},
+            }
+            found[f"{stylizer}, as advised"] = as_advised(found[PLAIN], aligned, said)
+    return found
+
+
+def _scores(model: Model, fold: Fold, options: argparse.Namespace) -> dict[str, Any]:
     return {
-        name: {
-            "held": judge(model, fold.held, options.device),
-            "unseen": {d: judge(model, part, options.device) for d, part in fold.unseen.items()},
-        }
-        for name, model in models.items()
+        "held": judge(model, fold.held, options.device),
+        "unseen": {d: judge(model, part, options.device) for d, part in fold.unseen.items()},
     }
+
+
+def _advice(tta: StyleTTA, samples: Samples, options: argparse.Namespace) -> dict[str, Any]:
+    """Return what some images say about aligning all of them, without their labels."""
+    some = samples.images[:: max(1, len(samples.images) // ASKED)].to(options.device)
+    return asdict(advise(tta, some.split(SHOWN)))
 
 
 def _show(rows: list[dict]) -> None:

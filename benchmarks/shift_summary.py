@@ -69,6 +69,22 @@ def difference(ours: Values, theirs: Values) -> Values:
     return found | {"runs": len(shared)}
 
 
+def as_advised(plain: Row, aligned: Row, advice: Row) -> Row:
+    """Return the scores of a network that is aligned where the advice is to, with the advice.
+
+    Args:
+        plain: ``held`` and ``unseen`` by domain, as it is.
+        aligned: The same under alignment.
+        advice: The same for the fields of `styleaug.tta.Advice`.
+    """
+    held = (aligned if advice["held"]["align"] else plain)["held"]
+    unseen = {
+        domain: (aligned if said["align"] else plain)["unseen"][domain]
+        for domain, said in advice["unseen"].items()
+    }
+    return {"held": held, "unseen": unseen, "advice": advice}
+
+
 def by_pair(values: Mapping[str, float]) -> Values:
     """Return the means over seeds by pair of domains, sorted by name."""
     pairs: dict[str, list[float]] = {}

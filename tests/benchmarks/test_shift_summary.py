@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import t
 
 from benchmarks import record, shift, tables
-from benchmarks.shift_summary import difference, summary
+from benchmarks.shift_summary import as_advised, difference, summary
 
 PLAIN, ALIGNED = "as it is", "appearance, nearest"
 MEASURED = {"machine": {"cpu": "of then"}, "versions": {"torch": "1.0"}, "commit": "abc"}
@@ -211,3 +211,13 @@ def test_a_task_needs_its_index(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         _chosen(monkeypatch, "classes")
     assert "--index" in capsys.readouterr().err
+
+
+def test_advice_chooses_domain_by_domain():
+    plain = {"held": {"a": 0.9}, "unseen": {"x": {"a": 0.3}, "y": {"a": 0.6}}}
+    aligned = {"held": {"a": 0.8}, "unseen": {"x": {"a": 0.5}, "y": {"a": 0.4}}}
+    said = {"held": {"align": False}, "unseen": {"x": {"align": True}, "y": {"align": False}}}
+    found = as_advised(plain, aligned, said)
+    assert found["held"] == {"a": 0.9}
+    assert found["unseen"] == {"x": {"a": 0.5}, "y": {"a": 0.6}}
+    assert found["advice"] is said
