@@ -1,5 +1,7 @@
 """The figures of ``benchmarks.truth`` see what they are for."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -89,6 +91,20 @@ def test_figures_know_a_perfect_painter_from_nothing(pairs):
     assert rows[0]["over nothing"] == 0.0
     table = tabulate(rows)["groups"]["registered, style of same"]
     assert table["perfect"]["worse"] == 0.0
+
+
+def test_milliseconds_are_the_median_of_the_pictures(pairs):
+    seconds = iter((0.0, 0.3, 0.0))
+
+    def paint(content, style):
+        time.sleep(next(seconds))
+        return content
+
+    case = next(registered_cases(pairs, r"^s\d", 1, 0))
+    rows = [row for number in range(3) for row in measure(case, {"slow": paint}, number)]
+    found = tabulate(rows)["groups"]["registered, style of same"]["slow"]
+    assert max(row["ms"] for row in rows) >= 300.0
+    assert found["ms"] == pytest.approx(sorted(row["ms"] for row in rows)[1], abs=1e-3)
 
 
 def test_glass_is_what_both_scans_show_as_bright_and_colourless():
