@@ -249,7 +249,7 @@ def _empty(stylizer, content, style):
 
 
 def test_a_rolled_picture_by_the_code_of_the_whole_is_the_rolled_output(trained, samples):
-    """With the weights that ship, bit for bit, but for the reach at the borders of both."""
+    """With the weights that ship, but for the reach at the borders of both."""
     down, right = 43, 61
     for content in samples.values():
         own = trained.encode_content(content)
