@@ -96,7 +96,7 @@ def audit(
     Args:
         model: A module or function of a batch that returns scores ``(B, C)`` or maps
             ``(B, C, H, W[, D])``. A module is put into evaluation mode for the calls. A
-            ``torch.export.ExportedProgram`` is taken as it is.
+            ``torch.export.ExportedProgram`` is taken as it is; it must take batches of any size.
         loader: Yields images ``(B, C, H, W)`` or volumes ``(B, C, H, W, D)`` in [0, 1], 8 or 16
             bits, alone, as ``(images, targets[, groups])``, or as mappings with "image", "label",
             "group" and "name". It is read once, and the images are kept in memory; give it without
