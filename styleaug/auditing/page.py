@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from styleaug.auditing.changes import LABORATORY, NOTHING, STYLE
-from styleaug.auditing.charts import heat_table, line_chart, plain_table
+from styleaug.auditing.charts import heat_table, line_chart, text_table
 from styleaug.auditing.remedies import remedy_parts
 from styleaug.auditing.summary import Row
 from styleaug.auditing.wording import (
@@ -105,7 +105,7 @@ def _kinds(found: Audit) -> list[str]:
 def _glossary(found: Audit) -> str:
     kinds = [row["kind"] for row in found.kinds]
     rows = [(kind_title(kind), kind_meaning(kind), kind) for kind in kinds]
-    return plain_table(["change", "what it imitates", "name"], rows)
+    return text_table(["change", "what it imitates", "name"], rows)
 
 
 def _sheets(found: Audit) -> list[str]:
@@ -133,13 +133,13 @@ def _flips(found: Audit) -> list[str]:
     rows = [
         (found.names[f.image], seen_change(f.effect, f.values), percent(f.strength)) for f in first
     ]
-    values = plain_table(
+    values = text_table(
         ["image", "name", "values"], [(found.names[f.image], f.effect, f.text) for f in first]
     )
     return [
         "<h2>Smallest changes</h2>",
         note_line(text),
-        plain_table(["image", "what is seen", "strength"], rows),
+        text_table(["image", "what is seen", "strength"], rows),
         folded("All values", values),
     ]
 

@@ -33,7 +33,8 @@ def _training(found: Audit) -> list[str]:
     ]
     if not (harmful or found.retrained):
         return []
-    among = f" ({', '.join(harmful)} among them)" if harmful else ""
+    more = f" and {len(harmful) - 4} others" if len(harmful) > 4 else ""
+    among = f" ({', '.join(harmful[:4])}{more})" if harmful else ""
     code = f"Appearance({found.settings['kind']!r}, strength=(0.0, 1.0), p=0.5)"
     masks = "Dice" in found.score
     parts = [
@@ -49,16 +50,18 @@ def _training(found: Audit) -> list[str]:
 
 
 def _retrained(found: Audit) -> list[str]:
+    own = {row["kind"]: row for row in found.retrained}
+    order = dict.fromkeys([NOTHING, LABORATORY, *(row["kind"] for row in found.kinds)])
     rows = [
         (
-            kind_title(row["kind"]),
-            f"{row['before']:.2f}",
-            f"{row['after']:.2f}",
-            gain_figure(row["gain"], row["gain error"]),
+            kind_title(kind),
+            f"{own[kind]['before']:.2f}",
+            f"{own[kind]['after']:.2f}",
+            gain_figure(own[kind]["gain"], own[kind]["gain error"]),
         )
-        for row in found.retrained
+        for kind in order
+        if kind in own
     ]
-    own = {row["kind"]: row for row in found.retrained}
     text = (
         "A model that was trained so was shown the same images and changes. Its score differs by "
         f"{_gained(own[NOTHING])} on the images as they are, and by {_gained(own[LABORATORY])} in "
@@ -100,16 +103,20 @@ def _alignment(found: Audit) -> list[str]:
 
 
 def verdict(found: Audit) -> str:
-    """Return a sentence on the stylizers with a sure gain and no loss on unchanged images."""
-    good = []
+    """Return sentences on the stylizers with a sure gain and no loss on unchanged images."""
+    good, rest = [], []
     for name in dict.fromkeys(trial.stylizer for trial in found.trials):
         own = {trial.change: trial for trial in found.trials if trial.stylizer == name}
-        far, home = own.get(LABORATORY), own[NOTHING]
-        if far is not None and far.gain > 0 and far.sure and not (home.gain < 0 and home.sure):
-            good.append(f"{name} gained {far.gain:.2f} in other laboratories")
+        sure = {kind: trial for kind, trial in own.items() if trial.gain > 0 and trial.sure}
+        harmless = not (own[NOTHING].gain < 0 and own[NOTHING].sure)
+        if LABORATORY in sure and harmless:
+            good.append(f"{name} gained {sure[LABORATORY].gain:.2f} in other laboratories")
+        else:
+            rest += [f"{name} {trial.gain:.2f} ({kind_title(k)})" for k, trial in sure.items()]
     if good:
         return "In this trial " + " and ".join(good) + "."
-    return "In this trial none gained more than chance without a loss: it is not advised."
+    text = "In other laboratories none gained more than chance without a loss: it is not advised."
+    return f"{text} Gains beyond chance: {', '.join(rest)}." if rest else text
 
 
 def gain_figure(gain: float, error: float | None) -> str:

@@ -18,177 +18,123 @@ class Words:
     Attributes:
         name: Short name.
         meaning: What it imitates, one sentence.
-        more: What is seen where its parameters rise.
-        less: What is seen where they fall.
-        mixed: What is seen where some rise and some fall; empty if the first one decides.
-        parameters: How many parameters, from the first, make up its strength. Those after them
-            only shape it, as the pivot of a curve does.
+        seen: What is seen where a parameter falls, and where it rises: one pair per parameter that
+            makes up the strength, from the first. Parameters after them only shape the effect, as
+            the pivot of a curve does.
+        mixed: What is seen where some parameters rise and others fall, of effects whose parameters
+            are alike; the first pair then stands for all. Empty: the strongest parameter decides.
     """
 
     name: str
     meaning: str
-    more: str
-    less: str
+    seen: tuple[tuple[str, str], ...]
     mixed: str = ""
-    parameters: int = 1
 
+
+_STAINS = ("other stain colours",) * 2
+_COLOURS = ("other camera colours",) * 2
+_NOISY = ("noisier",) * 2
+_KERNEL = ("a smoother kernel", "a sharper kernel")
 
 WORDS: Mapping[str, Words] = {
     "stain-amounts": Words(
         "amount of stain",
         "Stained longer or shorter, or cut thicker or thinner.",
-        "more stain",
-        "less stain",
+        (("less stain", "more stain"),) * 3,
         "other proportions of the stains",
-        3,
     ),
     "stain-vectors": Words(
         "colour of the stains",
         "Another batch, pH or age of the dyes, or another lamp.",
-        "other stain colours",
-        "other stain colours",
-        "other stain colours",
-        6,
+        (_STAINS,) * 6,
+        _STAINS[0],
     ),
     "skin-tone": Words(
         "skin tone",
         "Skin with more or less melanin and blood.",
-        "darker skin",
-        "lighter skin",
-        "",
-        2,
+        (("lighter skin", "darker skin"), ("paler skin", "redder skin")),
     ),
     "fluorescence": Words(
         "gain and background",
         "Another gain of the detector, or other background light.",
-        "brighter signal",
-        "weaker signal",
-        "",
-        2,
+        (("weaker signal", "stronger signal"), ("darker background", "brighter background")),
     ),
     "veil": Words(
         "reflected light",
         "Light that the surface reflects, as without a polariser.",
-        "more reflected light",
-        "less reflected light",
+        (("less reflected light", "more reflected light"),),
     ),
     "glass": Words(
         "colour of empty glass",
         "Another lamp, or other glass.",
-        "brighter glass",
-        "darker glass",
+        (("darker glass", "brighter glass"),) * 3,
         "another colour of the glass",
-        3,
     ),
     "illumination": Words(
         "uneven light",
         "Light that falls off towards the border.",
-        "darker borders",
-        "brighter borders",
+        (("brighter borders", "darker borders"),),
     ),
     "white-balance": Words(
         "white balance",
         "The camera takes another colour for white.",
-        "redder",
-        "bluer",
-        "",
-        2,
+        (("bluer", "redder"), ("more magenta", "greener")),
     ),
     "exposure": Words(
         "exposure",
-        "More or less light on the sensor.",
-        "brighter",
-        "darker",
-        "",
-        2,
+        "More or less light on the sensor, or another black level.",
+        (("darker", "brighter"), ("deeper black", "paler black")),
     ),
-    "point-spread": Words(
-        "blur",
-        "Out of focus, or coarser optics.",
-        "blurred",
-        "sharper",
-    ),
+    "point-spread": Words("blur", "Out of focus, or coarser optics.", (("sharper", "blurred"),)),
     "sensor": Words(
         "colours of the camera",
         "The sensor mixes red, green and blue in another way.",
-        "other camera colours",
-        "other camera colours",
-        "other camera colours",
-        6,
+        (_COLOURS,) * 6,
+        _COLOURS[0],
     ),
-    "noise": Words(
-        "noise",
-        "A noisier sensor, or less light.",
-        "noisier",
-        "less noisy",
-        "",
-        2,
-    ),
+    "noise": Words("noise", "A noisier sensor, or less light.", (_NOISY, _NOISY)),
     "gamma": Words(
         "brightness of mid-tones",
         "Another curve from light to stored values.",
-        "darker mid-tones",
-        "brighter mid-tones",
+        (("brighter mid-tones", "darker mid-tones"),),
     ),
     "channel-gamma": Words(
         "colour of mid-tones",
         "Such a curve for red, green and blue, each its own.",
-        "darker mid-tones",
-        "brighter mid-tones",
+        (("brighter mid-tones", "darker mid-tones"),) * 3,
         "tinted mid-tones",
-        3,
     ),
     "tone-curve": Words(
         "contrast",
         "A preset of the camera with more or less contrast in the mid-tones.",
-        "more contrast",
-        "less contrast",
+        (("less contrast", "more contrast"),),
     ),
     "window": Words(
         "CT window",
         "Another centre or width of the window.",
-        "a higher window",
-        "a lower window",
-        "",
-        2,
+        (("a lower window", "a higher window"), ("a narrower window", "a wider window")),
     ),
-    "kernel": Words(
-        "reconstruction kernel",
-        "A sharper or smoother kernel.",
-        "a sharper kernel",
-        "a smoother kernel",
-        "",
-        2,
-    ),
+    "kernel": Words("reconstruction kernel", "A sharper or smoother kernel.", (_KERNEL, _KERNEL)),
     "film-pyramid": Words(
         "film, local contrast",
         "Processing of the film that evens out light and dark regions.",
-        "other local contrast",
-        "other local contrast",
+        (("other local contrast",) * 2,),
     ),
     "film-unsharp": Words(
         "film, sharpening",
         "Processing of the film that sharpens and raises contrast.",
-        "sharper film",
-        "softer film",
+        (("other sharpening of the film",) * 2,),
     ),
     "saturation": Words(
         "strength of colours",
         "Colours nearer to grey, or further from it.",
-        "stronger colours",
-        "paler colours",
+        (("paler colours", "stronger colours"),),
     ),
     "sharpening": Words(
-        "sharpening",
-        "Sharpened by software of the scanner.",
-        "sharpened",
-        "softened",
+        "sharpening", "Sharpened by software of the scanner.", (("softened", "sharpened"),)
     ),
     "jpeg": Words(
-        "compression",
-        "Stored as JPEG with losses.",
-        "less compressed",
-        "more compressed",
+        "compression", "Stored as JPEG with losses.", (("more compressed", "less compressed"),)
     ),
 }
 """Plain words for every effect."""
@@ -234,13 +180,16 @@ def seen_change(effect: str, values: Sequence[float]) -> str:
         >>> seen_change("exposure", (-0.25, 0.01)), seen_change("glass", (0.9, 1.0, 0.9))
         ('darker', 'darker glass')
     """
-    words = WORDS[effect]
-    parameters = EFFECTS[effect].parameters[: words.parameters if words.mixed else 1]
-    pairs = zip(parameters, values, strict=False)
-    rises = {value > item.neutral for item, value in pairs if value != item.neutral}
-    if len(rises) > 1:
-        return words.mixed
-    return words.less if rises == {False} else words.more
+    words, shares = WORDS[effect], _shares(effect, values)
+    rises = [
+        value > parameter.neutral
+        for parameter, value in zip(EFFECTS[effect].parameters, values, strict=True)
+    ]
+    if not words.mixed:
+        strongest = shares.index(max(shares))
+        return words.seen[strongest][rises[strongest]]
+    moved = {rise for rise, share in zip(rises, shares, strict=False) if share}
+    return words.mixed if len(moved) > 1 else words.seen[0][True in moved]
 
 
 def strength_of(effect: str, values: Sequence[float]) -> float:
@@ -252,8 +201,7 @@ def strength_of(effect: str, values: Sequence[float]) -> float:
         >>> strength_of("exposure", (-0.3, 0.0))
         0.5
     """
-    parameters = EFFECTS[effect].parameters[: WORDS[effect].parameters]
-    return max(_share(item, value) for item, value in zip(parameters, values, strict=False))
+    return max(_shares(effect, values))
 
 
 def percent(share: float) -> str:
@@ -287,6 +235,12 @@ def appearance_words(values: Mapping[str, Sequence[float]]) -> str:
         (strength_of(effect, row), change_words(effect, row)) for effect, row in values.items()
     ]
     return ", ".join(text for share, text in sorted(graded, key=lambda one: -one[0]) if share > 0)
+
+
+def _shares(effect: str, values: Sequence[float]) -> list[float]:
+    """Return the strength of each parameter that counts."""
+    parameters = EFFECTS[effect].parameters[: len(WORDS[effect].seen)]
+    return [_share(parameter, value) for parameter, value in zip(parameters, values, strict=False)]
 
 
 def _share(parameter: Parameter, value: float) -> float:

@@ -16,6 +16,7 @@ h1 { font-size: 1.6rem; } h2 { margin-top: 2.4rem; font-size: 1.2rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { padding: .35rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
 th:first-child, td:first-child { text-align: left; }
+.texts td, .texts th { text-align: left; }
 td.best { font-weight: 600; background: #eef6ee; }
 p.note, summary { color: #666; } details { margin: .5rem 0; }
 img { max-width: 100%; } figure { margin: 1rem 0; }

@@ -43,7 +43,9 @@ def test_every_effect_has_a_name_of_its_own():
         ("stain-amounts", (1.2, 1.1, 1.3), "more stain"),
         ("stain-amounts", (1.2, 0.9, 1.3), "other proportions of the stains"),
         ("jpeg", (60.0,), "more compressed"),
-        ("white-balance", (0.2, -0.1), "redder"),
+        ("white-balance", (0.2, -0.05), "redder"),
+        ("white-balance", (0.03, -0.14), "more magenta"),
+        ("exposure", (-0.05, 0.06), "paler black"),
     ],
 )
 def test_words_say_what_the_change_does(effect, values, words):
@@ -52,6 +54,8 @@ def test_words_say_what_the_change_does(effect, values, words):
     after = EFFECTS[effect].apply(image, torch.tensor([values])).mean(dim=(0, 2, 3))
     if "bright" in words:
         assert bool((after > 0.5).all())
+    if words == "more magenta":
+        assert float(after[1]) < min(float(after[0]), float(after[2]))
     if "dark" in words or words == "more stain":
         assert bool((after < 0.5).all())
     if words == "redder":
