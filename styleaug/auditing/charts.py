@@ -38,7 +38,7 @@ def heat_table(
 
 
 def plain_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table of texts.
+    """Return a table of figures.
 
     Example:
         >>> "<td>a &lt; b</td>" in plain_table(["x"], [["a < b"]])
@@ -46,6 +46,16 @@ def plain_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """
     lines = [f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in rows]
     return wide_table("".join(f"<th>{escape(text)}</th>" for text in head), lines)
+
+
+def text_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table of texts that begin at the left.
+
+    Example:
+        >>> text_table(["x"], [["a"]]).startswith('<div class="texts">')
+        True
+    """
+    return f'<div class="texts">{plain_table(head, rows)}</div>'
 
 
 def line_chart(

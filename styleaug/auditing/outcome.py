@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.export import ExportedProgram
 
 from styleaug.auditing.changes import Change
 from styleaug.auditing.reference import Reference, build_reference, mask_dice
@@ -67,6 +68,13 @@ class Outcome:
             return cls(*(_tensor(record[item.name]) for item in fields(cls)))
         except (KeyError, TypeError) as error:
             raise ValueError(f"it is no outcome of an audit ({error!r})") from error
+
+
+def runnable(model: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
+    """Return a model as something to call: of an exported program its module."""
+    if isinstance(model, ExportedProgram):
+        return model.module()
+    return model
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,24 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from styleaug.auditing.changes import LABORATORY, NOTHING, STYLE, WORST
-from styleaug.auditing.charts import heat_table, line_chart, plain_table
+from styleaug.auditing.changes import LABORATORY, NOTHING, STYLE
+from styleaug.auditing.charts import heat_table, line_chart, text_table
+from styleaug.auditing.remedies import remedy_parts
 from styleaug.auditing.summary import Row
-from styleaug.images.page import html_page, note_line, picture
+from styleaug.auditing.wording import (
+    is_single,
+    kind_meaning,
+    kind_title,
+    percent,
+    seen_change,
+)
+from styleaug.images.page import folded, html_page, note_line, picture
 
 if TYPE_CHECKING:
     from styleaug.auditing.record import Audit
 
 FEW = 30
 """Images of a class or subgroup below which its figures are called rough."""
-
-_TITLES = {LABORATORY: "other laboratories", STYLE: "styles of the bank", WORST: WORST}
 
 
 def audit_page(found: Audit) -> str:
@@ -34,7 +40,7 @@ def audit_page(found: Audit) -> str:
         *_distances(found),
         *_parts("Classes", found.classes, found),
         *_parts("Subgroups", found.groups, found),
-        *_advice(found),
+        *remedy_parts(found),
         *_limits(found),
     ]
     notes = [
@@ -43,16 +49,6 @@ def audit_page(found: Audit) -> str:
         f"{found.settings['seed']}. The score is {found.score}: 1 is best."
     ]
     return html_page("How fragile is this model?", notes, parts)
-
-
-def kind_title(kind: str) -> str:
-    """Return the name of a kind of change.
-
-    Example:
-        >>> kind_title("laboratory"), kind_title("white-balance")
-        ('other laboratories', 'white balance')
-    """
-    return _TITLES.get(kind, kind.replace("-", " "))
 
 
 def _summary(found: Audit) -> list[str]:
@@ -72,7 +68,7 @@ def _summary(found: Audit) -> list[str]:
         lines.append(
             f"In the styles of the bank it is <b>{_figure(row['score'])}</b> ({_drop(row)})."
         )
-    single = [row for row in found.kinds if row["kind"] not in _TITLES]
+    single = [row for row in found.kinds if is_single(row["kind"])]
     sure = [row for row in single if row["drop"] > 0 and row["beyond chance"]]
     if sure:
         names = ", ".join(f"{kind_title(r['kind'])} ({_figure(r['score'])})" for r in sure[:3])
@@ -92,25 +88,34 @@ def _kinds(found: Audit) -> list[str]:
         )
         for row in found.kinds
     ]
-    head = ["change", "drop", "flipped", *(f"at {step:g}" for step in steps)]
+    head = ["change", "drop", "flipped", *(f"at {100 * step:g} %" for step in steps)]
     return [
         "<h2>What harms</h2>",
         note_line(
-            "Score by kind of change and strength; 1 is what laboratories differ by, at the ends "
-            "of each range. Drop: how much the score falls at the highest strength, ± 1.96 "
+            "Score by kind of change and strength; 100 % is what laboratories differ by, at the "
+            "ends of each range. Drop: how much the score falls at the highest strength, ± 1.96 "
             "standard errors; what is smaller than that may be chance. Flipped: share of images "
             "with another decision. Styles are blended in by their strength."
         ),
         heat_table(head, rows, found.before["score"] or 0.0),
+        folded("What these changes are, and their names in JSON and CSV", _glossary(found)),
     ]
+
+
+def _glossary(found: Audit) -> str:
+    kinds = [row["kind"] for row in found.kinds]
+    rows = [(kind_title(kind), kind_meaning(kind), kind) for kind in kinds]
+    return text_table(["change", "what it imitates", "name"], rows)
 
 
 def _sheets(found: Audit) -> list[str]:
     parts = ["<h2>Worst cases</h2>"]
-    for title, text, sheet in found.sheets:
-        parts += [f"<h3>{escape(title)}</h3>"]
-        parts += [note_line(text)] if text else []
-        parts.append(picture(sheet, title))
+    for sheet in found.sheets:
+        parts += [f"<h3>{escape(sheet.title)}</h3>"]
+        parts += [note_line(sheet.text)] if sheet.text else []
+        parts.append(picture(sheet.picture, sheet.title))
+        lines = "".join(f"<li>{escape(line)}</li>" for line in sheet.values)
+        parts += [folded("All values", f"<ul>{lines}</ul>")] if lines else []
     return parts if found.sheets else []
 
 
@@ -119,16 +124,24 @@ def _flips(found: Audit) -> list[str]:
     what = "lose half of their overlap" if "Dice" in found.score else "get another decision"
     text = (
         f"{len(found.flips)} of {count} images {what} under a single change within its range. "
-        "The ten that need least:"
+        "The ten that need least, with the strength that is enough: 100 % is what laboratories "
+        "differ by."
     )
-    rows = [
-        (found.names[flip.image], kind_title(flip.effect), f"{flip.strength:.3f}", flip.text)
-        for flip in found.flips[:10]
-    ]
-    if not rows:
+    first = found.flips[:10]
+    if not first:
         return ["<h2>Smallest changes</h2>", note_line(f"No single change makes images {what}.")]
-    head = ["image", "change", "strength", "values"]
-    return ["<h2>Smallest changes</h2>", note_line(text), plain_table(head, rows)]
+    rows = [
+        (found.names[f.image], seen_change(f.effect, f.values), percent(f.strength)) for f in first
+    ]
+    values = text_table(
+        ["image", "name", "values"], [(found.names[f.image], f.effect, f.text) for f in first]
+    )
+    return [
+        "<h2>Smallest changes</h2>",
+        note_line(text),
+        text_table(["image", "what is seen", "strength"], rows),
+        folded("All values", values),
+    ]
 
 
 def _distances(found: Audit) -> list[str]:
@@ -176,58 +189,6 @@ def _parts(title: str, rows: Sequence[Row], found: Audit) -> list[str]:
     plain = [row["scores"][NOTHING] or 0.0 for row in rows]
     head = ["", "images", *map(kind_title, kinds)]
     return [f"<h2>{title}</h2>", note_line(text), heat_table(head, lines, plain)]
-
-
-def _advice(found: Audit) -> list[str]:
-    sure = [
-        kind_title(row["kind"])
-        for row in found.kinds
-        if row["kind"] not in _TITLES and row["drop"] > 0 and row["beyond chance"]
-    ]
-    parts = ["<h2>What to do</h2>"]
-    if sure:
-        parts.append(
-            f"<p>Train again with these changes ({escape(', '.join(sure))} among them): "
-            f"<code>Appearance({found.settings['kind']!r}, strength=(0.0, 1.0), p=0.5)</code> in "
-            "front of the network, or styles of a bank. What that gains was not measured here. A "
-            "second audit flatters a network that was trained on the changes of the audit: test it "
-            "on images of another laboratory.</p>"
-        )
-    if not found.trials:
-        return [*parts, note_line("Test-time augmentation was not tried.")]
-    rows = [
-        (
-            trial.stylizer,
-            kind_title(trial.change),
-            str(trial.images),
-            _figure(trial.plain),
-            _figure(trial.score),
-            f"{trial.gain:+.2f} ± {1.96 * trial.error:.2f}",
-        )
-        for trial in found.trials
-    ]
-    head = ["stylizer", "images", "count", "without", "with", "gain"]
-    parts.append(
-        note_line(
-            "Test-time augmentation was tried: every second image, changed, was predicted in the "
-            "four nearest of up to 16 styles of the others, by StyleTTA(model, stylizer, bank, "
-            "n=4, select='nearest'). " + _verdict(found)
-        )
-    )
-    return [*parts, plain_table(head, rows)]
-
-
-def _verdict(found: Audit) -> str:
-    """Return a sentence on the stylizers with a sure gain and no loss on unchanged images."""
-    good = []
-    for name in dict.fromkeys(trial.stylizer for trial in found.trials):
-        own = {trial.change: trial for trial in found.trials if trial.stylizer == name}
-        far, home = own.get(LABORATORY), own[NOTHING]
-        if far is not None and far.gain > 0 and far.sure and not (home.gain < 0 and home.sure):
-            good.append(f"{name} gained {far.gain:.2f} in other laboratories")
-    if good:
-        return "In this trial " + " and ".join(good) + "."
-    return "In this trial none gained more than chance without a loss: it is not advised."
 
 
 def _limits(found: Audit) -> list[str]:

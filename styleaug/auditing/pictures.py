@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from PIL import Image
@@ -14,6 +15,7 @@ from styleaug.auditing.reference import Reference
 from styleaug.auditing.samples import Samples
 from styleaug.auditing.scores import image_values
 from styleaug.auditing.summary import Seen
+from styleaug.auditing.wording import appearance_words, change_words
 from styleaug.images.batch import as_images
 from styleaug.images.comparison import difference
 from styleaug.images.sheet import contact_sheet, to_picture
@@ -22,8 +24,23 @@ from styleaug.images.volume import as_volumes
 CASES = 4
 _CELL = 240
 _COLUMNS = ("as it is", "changed", "difference")
+_OF_RANGE = "of what laboratories differ by"
 
-Sheet = tuple[str, str, Image.Image]
+
+class Sheet(NamedTuple):
+    """A contact sheet of an audit.
+
+    Attributes:
+        title: Its title.
+        text: The change in plain words.
+        picture: The sheet.
+        values: All values of the change, one text per effect.
+    """
+
+    title: str
+    text: str
+    picture: Image.Image
+    values: tuple[str, ...] = ()
 
 
 def case_sheets(
@@ -34,17 +51,20 @@ def case_sheets(
     seed: int,
 ) -> list[Sheet]:
     """Return sheets of the smallest flips, the worst appearance and the worst style."""
-    sheets = []
+    sheets: list[Sheet] = []
     if flips:
         sheets.append(_flip_sheet(samples, flips[:CASES], seed))
     uniform = [(c, o) for c, o in seen.found if isinstance(c, OneAppearance | OneStyle)]
     for kind in dict.fromkeys(change.kind for change, _ in uniform):
         own = [(change, outcome) for change, outcome in uniform if change.kind == kind]
         change, outcome = min(own, key=lambda pair: float(seen.values([pair[1]]).nanmean()))
-        text = "; ".join(values_of(change)) if isinstance(change, OneAppearance) else change.member
         title = f"The worst {kind}" if kind in ("laboratory", "style") else "The worst found"
         picture = _worst_sheet(samples, seen, change, outcome, classes)
-        sheets.append((title, text, picture))
+        if isinstance(change, OneAppearance):
+            text = f"{appearance_words(change.values)} {_OF_RANGE}."
+            sheets.append(Sheet(title, text, picture, tuple(values_of(change))))
+        else:
+            sheets.append(Sheet(title, change.member, picture))
     return sheets
 
 
@@ -59,10 +79,12 @@ def _flip_sheet(samples: Samples, flips: Sequence[Flip], seed: int) -> Sheet:
         _row(samples, flip.image, flip.change(seed))  # type: ignore[arg-type]
         for flip in flips
     ]
-    labels = [f"{samples.names[flip.image]}: {flip.effect} {flip.strength:.2g}" for flip in flips]
+    labels = [
+        f"{samples.names[flip.image]}: {change_words(flip.effect, flip.values)}" for flip in flips
+    ]
     picture = contact_sheet(rows, labels, _COLUMNS, cell=_CELL)
-    text = "Image, effect and strength; the values stand in the table below."
-    return "The smallest changes that flip a decision", text, picture
+    text = f"Image, what is changed, and by how many hundredths {_OF_RANGE}."
+    return Sheet("The smallest changes that flip a decision", text, picture)
 
 
 def _worst_sheet(

@@ -10,13 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from styleaug._files import write_text
 from styleaug.auditing.advice import Trial
 from styleaug.auditing.changes import WORST
 from styleaug.auditing.flips import Flip
 from styleaug.auditing.page import audit_page
+from styleaug.auditing.pictures import Sheet
 from styleaug.auditing.summary import Row
 
 FILES = ("audit.html", "audit.json", "audit.csv")
@@ -42,7 +41,11 @@ class Audit:
         names: Names of the images.
         worst: Values of the worst appearance that was found, one text per effect.
         trials: Results of trials of test-time augmentation.
-        sheets: Contact sheets, each with its title and text.
+        retrained: Where the audit had ``retrain``: scores of the model and of the one trained again
+            under every kind of change at full strength (``kind``, ``before``, ``after``, ``gain``
+            with its standard error, ``beyond chance``); else empty.
+        sheets: Contact sheets, each with ``title``, ``text``, ``picture``, and the ``values`` of
+            its change.
 
     Example:
         >>> import torch, styleaug
@@ -65,7 +68,8 @@ class Audit:
     names: Sequence[str]
     worst: Sequence[str]
     trials: Sequence[Trial]
-    sheets: Sequence[tuple[str, str, Image.Image]]
+    retrained: Sequence[Row]
+    sheets: Sequence[Sheet]
 
     @property
     def lowest(self) -> tuple[str, float]:
@@ -97,6 +101,8 @@ class Audit:
         }
         record |= {"changes": self.changes, "worst": list(self.worst)}
         record["trials"] = [asdict(trial) for trial in self.trials]
+        if self.retrained:
+            record["retrained"] = self.retrained
         record["flips"] = [
             {"name": self.names[flip.image], "text": flip.text, **asdict(flip)}
             for flip in self.flips

@@ -24,14 +24,24 @@ from styleaug.auditing.advice import (
 from styleaug.auditing.changes import WORST, Change, OneAppearance, Plan, Unchanged
 from styleaug.auditing.flips import Flip, flips_from_json, flips_to_json, smallest_flips
 from styleaug.auditing.folder import RunFolder, check_folder
-from styleaug.auditing.outcome import Outcome, Watcher
+from styleaug.auditing.outcome import Outcome, Watcher, runnable
 from styleaug.auditing.pictures import case_sheets, values_of
 from styleaug.auditing.record import Audit
 from styleaug.auditing.reference import Reference
+from styleaug.auditing.retrained import (
+    Retrain,
+    advised,
+    gain_rows,
+    outcomes_from_json,
+    outcomes_to_json,
+    shown_again,
+    watch_retrained,
+)
 from styleaug.auditing.samples import Samples, read_loader
 from styleaug.auditing.scores import score_name
 from styleaug.auditing.search import search_worst, worst_from_json, worst_to_json
 from styleaug.auditing.summary import (
+    Row,
     Seen,
     change_rows,
     class_parts,
@@ -64,6 +74,7 @@ def audit(
     laboratories: int = 8,
     search: int = 24,
     trial: Sequence[str] = TRIALS,
+    retrain: Retrain | None = None,
     preprocess: Callable[[Tensor], Tensor] | None = None,
     activation: Activation = "softmax",
     describe: Callable[[Tensor], Tensor] | None = None,
@@ -84,7 +95,8 @@ def audit(
 
     Args:
         model: A module or function of a batch that returns scores ``(B, C)`` or maps
-            ``(B, C, H, W[, D])``. A module is put into evaluation mode for the calls.
+            ``(B, C, H, W[, D])``. A module is put into evaluation mode for the calls. A
+            ``torch.export.ExportedProgram`` is taken as it is; it must take batches of any size.
         loader: Yields images ``(B, C, H, W)`` or volumes ``(B, C, H, W, D)`` in [0, 1], 8 or 16
             bits, alone, as ``(images, targets[, groups])``, or as mappings with "image", "label",
             "group" and "name". It is read once, and the images are kept in memory; give it without
@@ -99,6 +111,11 @@ def audit(
         laboratories: Number of appearances that are drawn for all images.
         search: Number of trials in the search for the worst appearance; 0: no search.
         trial: Stylizers for a trial of `StyleTTA`; empty: no trial.
+        retrain: Function that takes an augmentation of batches, the `Appearance` that the page
+            advises, and returns a model of the same outputs that was trained with it, on
+            ``device``. The audit then reports its gain under the same changes, the searched one
+            left out. None: the page quotes gains from other images. A finished part in ``folder``
+            is not trained again.
         preprocess: Applied to images before the model, such as a normalisation.
         activation: How outputs become probabilities: "softmax"; "sigmoid" for one column; None if
             the model returns probabilities.
@@ -138,13 +155,20 @@ def audit(
     samples = read_loader(loader, slice_axis)
     painters = _painters(trial, samples)
     describe = describe or _appearance_code(samples, place)
-    watcher = Watcher(model, preprocess, activation, place, describe)  # type: ignore[arg-type]
+    watcher = Watcher(
+        runnable(model),
+        preprocess,
+        activation,
+        place,  # type: ignore[arg-type]
+        describe,
+    )
     reference = watcher.reference(samples)
     _check_classes(classes, reference)
     settings = _settings(plan, samples, search, painters, activation, classes)
     parts = RunFolder(path, settings)
-    run = _Run(samples, reference, watcher, plan, parts, _steps(plan, search, painters), advance)
-    return run.audited(search, painters, classes, settings)
+    steps = _steps(plan, search, painters) + int(retrain is not None)
+    run = _Run(samples, reference, watcher, plan, parts, steps, advance)
+    return run.audited(search, painters, retrain, classes, settings)
 
 
 class _Run:
@@ -169,6 +193,7 @@ class _Run:
         self,
         search: int,
         painters: Sequence[Stylizer],
+        retrain: Retrain | None,
         classes: Sequence[str] | None,
         settings: dict[str, Any],
     ) -> Audit:
@@ -195,6 +220,7 @@ class _Run:
             names=self.samples.names,
             worst=values_of(found[-1][0]) if isinstance(found[-1][0], OneAppearance) else (),
             trials=trials,
+            retrained=[] if retrain is None else self._retrained(seen, retrain),
             sheets=case_sheets(self.samples, seen, flips, classes, self.plan.seed),
         )
 
@@ -255,6 +281,19 @@ class _Run:
             ),
         )
         return flips_from_json(text)
+
+    def _retrained(self, seen: Seen, retrain: Retrain) -> list[Row]:
+        changes = shown_again([change for change, _ in seen.found])
+        augment = advised(self.plan.kind, self.plan.seed)
+        text = self._part(
+            "trained again",
+            lambda: outcomes_to_json(
+                watch_retrained(
+                    retrain, self.samples, self.reference, self.watcher, changes, augment
+                )
+            ),
+        )
+        return gain_rows(seen, changes, outcomes_from_json(text))
 
     def _trials(self, seen: Seen, painters: Sequence[Stylizer]) -> list[Trial]:
         alone = [(c, o) for c, o in seen.found if c.kind in KINDS[self.plan.kind]]

@@ -16,8 +16,10 @@ h1 { font-size: 1.6rem; } h2 { margin-top: 2.4rem; font-size: 1.2rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { padding: .35rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
 th:first-child, td:first-child { text-align: left; }
+.texts td, .texts th { text-align: left; }
 td.best { font-weight: 600; background: #eef6ee; }
-p.note { color: #666; } img { max-width: 100%; } figure { margin: 1rem 0; }
+p.note, summary { color: #666; } details { margin: .5rem 0; }
+img { max-width: 100%; } figure { margin: 1rem 0; }
 svg text { font: 12px system-ui, sans-serif; fill: #333; }
 .wide { overflow-x: auto; } svg { min-width: 640px; }
 @media (max-width: 720px) {
@@ -52,6 +54,16 @@ def html_page(title: str, notes: Sequence[str], parts: Sequence[str]) -> str:
 def note_line(text: str) -> str:
     """Return a line of quiet text."""
     return f'<p class="note">{escape(text)}</p>'
+
+
+def folded(title: str, part: str) -> str:
+    """Return an HTML element that is folded away under a title.
+
+    Example:
+        >>> folded("values", "<p>1</p>")
+        '<details><summary>values</summary><p>1</p></details>'
+    """
+    return f"<details><summary>{escape(title)}</summary>{part}</details>"
 
 
 def wide_table(head: str, rows: Sequence[str]) -> str:

@@ -294,6 +294,42 @@ def test_models_with_one_score_or_probabilities_are_taken(lights, activation):
     assert scores[0] == scores[1]
 
 
+def test_volumes_of_a_monai_loader_and_a_3d_network_are_taken():
+    from monai.data import DataLoader, MetaTensor
+    from monai.networks.nets import UNet
+
+    volumes = _volumes()
+    data = [
+        {"image": MetaTensor(volume), "label": MetaTensor((volume > 0.5).float())}
+        for volume in torch.cat([volumes, volumes.flip(2)])
+    ]
+    torch.manual_seed(0)
+    net = UNet(3, 1, 2, channels=(4, 8), strides=((2, 2, 1),))
+    found = styleaug.audit(net, DataLoader(data, batch_size=2), "ct", **FAST)
+    assert (found.score, found.settings["images"]) == ("Dice", 6)
+    assert [row["kind"] for row in found.kinds if row["kind"] == "laboratory"]
+    assert {row["name"] for row in found.classes} == {"1"}
+    pairs = [(item["image"][None], item["label"][None]) for item in data]
+    alone = styleaug.audit(net, pairs, "ct", **FAST)
+    assert alone.before["score"] == found.before["score"]
+    assert "Dice" in found.to_html()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_an_exported_program_is_taken_as_it_is(lights):
+    class Brighter(nn.Module):
+        def forward(self, images):
+            return brighter(images)
+
+    images, _ = lights
+    sizes = ({0: torch.export.Dim("batch", min=1, max=64)},)
+    program = torch.export.export(Brighter(), (images,), dynamic_shapes=sizes)
+    found, expected = (
+        styleaug.audit(model, [lights], "ct", **FAST) for model in (program, brighter)
+    )
+    assert found.to_json() == expected.to_json()
+
+
 def _never(images):
     raise AssertionError("the model was called before the arguments were checked")
 
