@@ -73,7 +73,7 @@ def main(folder: str | None = None) -> None:
     parts = random_split(range(len(images)), [0.7, 0.3], torch.Generator().manual_seed(0))
     training, held = (torch.tensor(list(part)) for part in parts)
     out = Path("audits" if folder else tempfile.mkdtemp())
-    steps = 600 if folder else 4
+    steps, brief = (600, {}) if folder else (4, {"laboratories": 2, "search": 2, "trial": []})
     again = []
 
     def retrain(augment: Appearance) -> nn.Module:
@@ -87,6 +87,7 @@ def main(folder: str | None = None) -> None:
             "stained",
             classes=classes,
             preprocess=normalize,
+            **brief,
             **more,
         )
         found.save(out / name)
