@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ from styleaug.auditing.retrained import (
     shown_again,
     watch_retrained,
 )
-from styleaug.auditing.samples import Samples, read_loader
+from styleaug.auditing.samples import Samples, digest_of, read_loader
 from styleaug.auditing.scores import score_name
 from styleaug.auditing.search import search_worst, worst_from_json, worst_to_json
 from styleaug.auditing.summary import (
@@ -389,20 +388,6 @@ def _settings(
         "classes": None if classes is None else list(classes),
         "images": len(samples),
         "labels": samples.labelled,
-        "digest": _digest(samples),
+        "digest": digest_of(samples),
         "slice axis": samples.slice_axis,
     }
-
-
-def _digest(samples: Samples) -> str:
-    """Return a digest of images, labels, names and groups, independent of the batches."""
-    digest = blake2b(digest_size=16)
-    for batch in samples.batches:
-        for row, name in enumerate(batch.names):
-            image = batch.images.batch[row].contiguous().cpu()
-            digest.update(f"{name} {tuple(image.shape)} {image.dtype}".encode())
-            digest.update(image.flatten().view(torch.uint8).numpy().tobytes())
-            if batch.targets is not None:
-                digest.update(batch.targets[row].contiguous().numpy().tobytes())
-    digest.update("\n".join(samples.groups).encode())
-    return digest.hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any
 
 import torch
@@ -203,3 +204,17 @@ def pieces(samples: Samples) -> Iterator[tuple[int, Batch]]:
     for batch in samples.batches:
         yield first, batch
         first += len(batch)
+
+
+def digest_of(samples: Samples) -> str:
+    """Return a digest of images, labels, names and groups, independent of the batches."""
+    digest = blake2b(digest_size=16)
+    for batch in samples.batches:
+        for row, name in enumerate(batch.names):
+            image = batch.images.batch[row].contiguous().cpu()
+            digest.update(f"{name} {tuple(image.shape)} {image.dtype}".encode())
+            digest.update(image.flatten().view(torch.uint8).numpy().tobytes())
+            if batch.targets is not None:
+                digest.update(batch.targets[row].contiguous().numpy().tobytes())
+    digest.update("\n".join(samples.groups).encode())
+    return digest.hexdigest()
