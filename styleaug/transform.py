@@ -24,6 +24,7 @@ from styleaug.images.batch import (
     collect,
     from_content,
     put_rows,
+    row_index,
     take_rows,
     to_content,
 )
@@ -342,7 +343,8 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         rows = params.rows
         if not rows:
             return batch.clone()  # the caller may edit it; what came in may be cached
-        picked = take_rows(batch, rows)
+        index = row_index(rows, batch)
+        picked = take_rows(batch, index)
         device = self.device or batch.device
         stylizer = self._lazy.on(device)
         styles = [params.style[row] for row in rows]
@@ -350,11 +352,11 @@ class StyleTransfer(DrawnTransform[StyleParams]):
             codes = self.source.codes(styles, batch.to(device), stylizer, regions.to(device))
         else:
             codes = self.source.codes(styles, batch.to(device), stylizer)
-        maps = None if regions is None else take_rows(regions, rows)
+        maps = None if regions is None else take_rows(regions, index)
         strengths = [params.alpha[row] for row in rows]
         alpha = upload(strengths, device, dtype=torch.float32)
         if isinstance(stylizer, ChannelwiseStylizer) and stylizer.takes(picked, device):
-            return put_rows(batch, rows, stylizer.stylize_bytes(picked, codes, alpha))
+            return put_rows(batch, index, stylizer.stylize_bytes(picked, codes, alpha))
 
         def paint(some: slice) -> Tensor:
             content = to_content(picked[some]).to(device)
@@ -365,7 +367,7 @@ class StyleTransfer(DrawnTransform[StyleParams]):
             stylized = stylizer(content, code, alpha[some], zeros=0.0 in strengths)
             return from_content(self._finished(stylized, content), picked[some])
 
-        return put_rows(batch, rows, collect(map(paint, stylizer.chunks(picked)), len(picked)))
+        return put_rows(batch, index, collect(map(paint, stylizer.chunks(picked)), len(picked)))
 
     def _finished(self, stylized: Tensor, content: Tensor) -> Tensor:
         return match_color(stylized, content) if self.preserve_color else stylized

@@ -16,6 +16,7 @@ from styleaug.images.batch import (
     from_content,
     has_eight_bits,
     put_rows,
+    row_index,
     take_rows,
     to_content,
 )
@@ -185,9 +186,10 @@ def test_opacity_is_carried_over():
 def test_rows_are_put_back_bit_for_bit(dtype):
     batch = _random((4, 3, 32, 32), dtype)
     values = _random((2, 3, 32, 32), dtype)
-    out = put_rows(batch, [1, 3], values)
-    assert torch.equal(take_rows(out, [1, 3]), values)
-    assert torch.equal(take_rows(out, [0, 2]), take_rows(batch, [0, 2]))
+    painted, others = row_index([1, 3], batch), row_index([0, 2], batch)
+    out = put_rows(batch, painted, values)
+    assert torch.equal(take_rows(out, painted), values)
+    assert torch.equal(take_rows(out, others), take_rows(batch, others))
 
 
 @pytest.mark.parametrize(
@@ -294,13 +296,13 @@ def test_eight_bits_are_known_whatever_holds_them(mode, eight):
 
 def test_rows_in_another_order_are_taken_in_it():
     batch = torch.rand(3, 1, 2, 2)
-    assert torch.equal(take_rows(batch, [2, 0, 1]), batch[[2, 0, 1]])
-    assert take_rows(batch, [0, 1, 2]) is batch
+    assert torch.equal(take_rows(batch, row_index([2, 0, 1], batch)), batch[[2, 0, 1]])
+    assert take_rows(batch, row_index([0, 1, 2], batch)) is batch
 
 
 def test_putting_rows_leaves_the_batch_alone():
     batch = torch.zeros(3, 1, 2, 2)
-    out = put_rows(batch, [1], torch.ones(1, 1, 2, 2))
+    out = put_rows(batch, torch.tensor([1]), torch.ones(1, 1, 2, 2))
     assert not batch.any()
     assert out.flatten(1).amax(dim=1).tolist() == [0.0, 1.0, 0.0]
 

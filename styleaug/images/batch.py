@@ -21,6 +21,7 @@ from torch import Tensor
 from styleaug._device import upload
 from styleaug.images.checks import check_dense, check_images, check_unit_range
 from styleaug.images.pillow import pil_array
+from styleaug.images.planes import joined
 from styleaug.images.window import Bounds, Window, back_from_unit, clamped, to_unit
 
 AnyImage: TypeAlias = "Tensor | np.ndarray | Image.Image"
@@ -222,16 +223,21 @@ def has_eight_bits(image: AnyImage | Images) -> bool:
 
 
 def to_content(batch: Tensor) -> Tensor:
-    """Return rows of a batch as float32 RGB ``(B, 3, H, W)`` in [0, 1]."""
+    """Return rows of a batch as float32 RGB ``(B, 3, H, W)`` in [0, 1].
+
+    On a CPU they lie plane by plane: reading channels takes up to twice the time otherwise.
+    """
     color = batch[:, :3] if batch.shape[1] == 4 else batch
-    content = color.to(torch.float32)
+    on_cpu = batch.device.type == "cpu"
+    layout = torch.contiguous_format if on_cpu else torch.preserve_format
+    content = color.to(torch.float32, memory_format=layout)
     if batch.dtype in _LEVELS:
         content = content.div_(_LEVELS[batch.dtype])
     return content.expand(-1, 3, -1, -1) if content.shape[1] == 1 else content
 
 
 def from_content(stylized: Tensor, like: Tensor) -> Tensor:
-    """Convert float32 RGB images to the channels, range, data type and device of ``like``.
+    """Convert float32 RGB images to channels, range, data type, device and layout of ``like``.
 
     Grey is the mean of the three channels; a fourth channel is taken from ``like``.
     """
@@ -241,7 +247,9 @@ def from_content(stylized: Tensor, like: Tensor) -> Tensor:
     if like.dtype in _LEVELS:
         stylized = stylized.mul_(_LEVELS[like.dtype]).round_()
     stylized = stylized.to(like.dtype)
-    return torch.cat([stylized, like[:, 3:]], dim=1) if like.shape[1] == 4 else stylized
+    if like.shape[1] == 4:
+        stylized = torch.cat([stylized, like[:, 3:]], dim=1)
+    return joined(stylized, like)
 
 
 def collect(parts: Iterator[Tensor], total: int) -> Tensor:
@@ -259,19 +267,23 @@ def collect(parts: Iterator[Tensor], total: int) -> Tensor:
     return whole
 
 
-def take_rows(batch: Tensor, rows: list[int]) -> Tensor:
-    """Return ``batch[rows]``; the batch itself if these are all rows in their order."""
+def row_index(rows: list[int], batch: Tensor) -> Tensor | None:
+    """Return rows of a batch on its device; None if these are all rows in their order."""
     if rows == list(range(len(batch))):
-        return batch
-    return batch.index_select(0, upload(rows, batch.device))
+        return None
+    return upload(rows, batch.device)
 
 
-def put_rows(batch: Tensor, rows: list[int], values: Tensor) -> Tensor:
-    """Return a copy of ``batch`` in which ``rows`` hold ``values``."""
-    if len(rows) == len(batch):
+def take_rows(batch: Tensor, index: Tensor | None) -> Tensor:
+    """Return the rows of a batch that `row_index` names; for None the batch itself."""
+    return batch if index is None else batch.index_select(0, index)
+
+
+def put_rows(batch: Tensor, index: Tensor | None, values: Tensor) -> Tensor:
+    """Return a copy of a batch in which the rows that `row_index` names hold ``values``."""
+    if index is None:
         return values
     out = batch.clone()
-    index = upload(rows, batch.device)
     # PyTorch cannot index-write uint16; the bits of int16 are the same.
     raw = torch.int16 if batch.dtype == torch.uint16 else batch.dtype
     out.view(raw).index_copy_(0, index, values.view(raw))

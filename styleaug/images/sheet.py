@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from styleaug.images.batch import AnyImage, Images, as_images, take_rows, to_content
+from styleaug.images.batch import AnyImage, Images, as_images, to_content
 
 _MARGIN = 6
 _LABEL = 18
@@ -71,7 +71,7 @@ def to_picture(image: AnyImage | Images, row: int = 0) -> Image.Image:
         >>> to_picture(np.full((32, 32), 65535, dtype=np.uint16)).getpixel((0, 0))
         (255, 255, 255)
     """
-    content = to_content(take_rows(as_images(image).batch, [row]))[0]
+    content = to_content(as_images(image).batch[row : row + 1])[0]
     return Image.fromarray((content * 255).round().byte().permute(1, 2, 0).cpu().numpy())
 
 

@@ -70,7 +70,7 @@ class StyleBank:
         if statistics is not None and (statistics.ndim != 2 or len(statistics) != len(code)):
             raise ValueError(f"statistics must be ({len(code)}, K), got {tuple(statistics.shape)}.")
         self._digest = ""
-        self._on: dict[str, StyleCode] = {}
+        self._on: dict[torch.device, StyleCode] = {}
 
     @classmethod
     def from_images(
@@ -319,10 +319,10 @@ class StyleBank:
         """Return the codes of some style ids on the device of the batch."""
         self.check_fits(stylizer)
         check_ids(ids, len(self))
-        place = str(batch.device)
-        if place not in self._on:
-            self._on[place] = self.code.to(batch.device)
-        code = self._on[place]
+        device = batch.device
+        if device not in self._on:
+            self._on[device] = self.code.to(device)
+        code = self._on[device]
         return code[ids[0]] if len(ids) == 1 else code[list(ids)]
 
     def check_fits(self, stylizer: Stylizer) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from styleaug._checks import check_choice
-from styleaug.images.batch import AnyImage, take_rows, to_content
+from styleaug.images.batch import AnyImage, row_index, take_rows, to_content
 from styleaug.styles.bank import StyleBank, check_ids
 from styleaug.stylizers.base import Stylizer
 from styleaug.stylizers.channelwise import ChannelwiseStylizer
@@ -95,11 +95,12 @@ class BatchStyles:
         check_ids(ids, len(batch))
         rows = sorted(set(ids))
         place = {row: index for index, row in enumerate(rows)}
-        picked = take_rows(batch, rows)
+        index = row_index(rows, batch)
+        picked = take_rows(batch, index)
         if isinstance(stylizer, ChannelwiseStylizer) and stylizer.takes(picked):
             code = stylizer.encode_bytes(picked)
         elif isinstance(stylizer, InRegion) and regions is not None:
-            code = stylizer.encode_checked(to_content(picked), take_rows(regions, rows))
+            code = stylizer.encode_checked(to_content(picked), take_rows(regions, index))
         else:
             code = stylizer.encode_checked(to_content(picked))
         return code[[place[item] for item in ids]]

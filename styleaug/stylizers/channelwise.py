@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from styleaug.stylizers import planes
+from styleaug.images import planes
+from styleaug.images.planes import LEVELS
 from styleaug.stylizers.base import Maps
 from styleaug.stylizers.code import StyleCode
 from styleaug.stylizers.content_code import own_maps
-from styleaug.stylizers.planes import LEVELS
 from styleaug.stylizers.statistics import ColorStatistics
 
 
@@ -71,7 +71,7 @@ class ChannelwiseStylizer(ColorStatistics):
         planes.mapped(colors, tables, out[:, :3])
         if content.shape[1] == 4:
             out[:, 3] = pixels[:, 3]
-        return planes.joined(out, content)
+        return planes.joined(torch.from_numpy(out), content)
 
     def _tables(self, own: Maps, maps: Maps, alpha: Tensor, channels: int) -> np.ndarray:
         """Return the level that every level becomes, uint8 ``(B, channels, 256)``."""

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from styleaug.functional import MIN_STD, channel_moments
+from styleaug.images.planes import sums
 from styleaug.stylizers.base import Maps
 from styleaug.stylizers.channelwise import VALUES, ChannelwiseStylizer
-from styleaug.stylizers.planes import sums
 
 
 class Colorist(ChannelwiseStylizer):

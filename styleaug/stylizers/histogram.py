@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from styleaug.images.planes import LEVELS as _LEVELS
+from styleaug.images.planes import counts
 from styleaug.stylizers.base import Maps
 from styleaug.stylizers.channelwise import VALUES, ChannelwiseStylizer
-from styleaug.stylizers.planes import LEVELS as _LEVELS
-from styleaug.stylizers.planes import counts
 
 
 class HistogramMatching(ChannelwiseStylizer):
@@ -45,12 +45,12 @@ class HistogramMatching(ChannelwiseStylizer):
 
     def _mapped_levels(self, own: Maps, maps: Maps, alpha: Tensor) -> np.ndarray:
         # the same in NumPy, whose calls take a fraction of the time on a few numbers
-        cdfs = (kept["cdf"].flatten(0, 1).numpy() for kept in (own, maps))
-        rows = [_transport(*pair) for pair in zip(*cdfs, strict=True)]
-        table = torch.from_numpy(np.array(rows, np.float32)).view(own["cdf"].shape)
-        lower, fraction = (part.expand(*table.shape[:2], 1, -1) for part in _LEVELS_APART)
-        mapped: np.ndarray = _look_up(_weakened(table, alpha), lower, fraction).numpy()
-        return mapped[:, :, 0]
+        ranks, styles = (kept["cdf"].numpy() for kept in (own, maps))
+        pairs = zip(ranks.reshape(-1, _LEVELS), styles.reshape(-1, _LEVELS), strict=True)
+        rows = [_transport(*pair) for pair in pairs]
+        tables = np.array(rows, np.float32).reshape(ranks.shape)
+        weaker: np.ndarray = _IDENTITY + alpha.numpy()[:, None, None] * (tables - _IDENTITY)
+        return weaker
 
     def _mapped(self, values: Tensor, own: Maps, maps: Maps, alpha: Tensor) -> Tensor:
         table = transport_table(own["cdf"], maps["cdf"])
@@ -115,13 +115,15 @@ def transport_table(content_cdf: Tensor, style_cdf: Tensor) -> Tensor:
     return (torch.lerp(lower.double(), upper.double(), step) / (_LEVELS - 1)).float()
 
 
-_NOTHING = np.zeros(1)
+_IDENTITY = VALUES.numpy()
 
 
 def _transport(ranks: np.ndarray, style: np.ndarray) -> np.ndarray:
     """Return one row of `transport_table`."""
-    levels = np.flatnonzero(style > np.concatenate((_NOTHING, style[:-1])))
-    row: np.ndarray = np.interp(ranks, style[levels], levels / (_LEVELS - 1))
+    there = np.empty(_LEVELS, bool)  # the levels that the style has
+    there[0] = style[0] > 0.0
+    np.greater(style[1:], style[:-1], out=there[1:])
+    row: np.ndarray = np.interp(ranks, style[there], _IDENTITY[there])
     return row
 
 
@@ -142,7 +144,7 @@ def _nearest_level(image: Tensor) -> Tensor:
 
 def _weakened(table: Tensor, alpha: Tensor) -> Tensor:
     """Return tables ``(B, C, 256)`` of strength 1 at another strength."""
-    identity = torch.linspace(0.0, 1.0, _LEVELS).to(table)
+    identity = VALUES.to(table)
     return torch.lerp(identity, table, alpha.view(-1, 1, 1))
 
 
@@ -151,9 +153,6 @@ def _apart(values: Tensor) -> tuple[Tensor, Tensor]:
     position = values * (_LEVELS - 1)
     lower = position.to(torch.int32).clamp_(0, _LEVELS - 2)
     return lower, position.sub_(lower)
-
-
-_LEVELS_APART = _apart(VALUES)
 
 
 def _look_up(table: Tensor, lower: Tensor, fraction: Tensor) -> Tensor:

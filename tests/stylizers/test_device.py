@@ -37,7 +37,7 @@ def _far_transform(stylizer, styles, **options):
     transform._lazy._on["cpu"] = far
     if isinstance(styles, StyleBank):
         maps = {name: Far(tensor) for name, tensor in styles.code.maps.items()}
-        transform.source._on = {"cpu": StyleCode(maps, styles.code.source)}
+        transform.source._on = {torch.device("cpu"): StyleCode(maps, styles.code.source)}
     return transform
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from styleaug import create_stylizer
-from styleaug.stylizers import planes
+from styleaug.images import planes
 
 pytest.importorskip("cv2")
 
@@ -70,7 +70,7 @@ def test_planes_come_apart_and_together_in_any_layout(counter, layout, channels)
     apart = planes.split(images)
     assert apart.flags.c_contiguous
     assert np.array_equal(apart, images.numpy())
-    together = planes.joined(apart.copy(), images)
+    together = planes.joined(torch.from_numpy(apart.copy()), images)
     assert torch.equal(together, images)
     assert channels == 1 or together.stride() == torch.empty_like(images).stride()
 

@@ -47,14 +47,18 @@ def split(images: Tensor) -> np.ndarray:
     return planes
 
 
-def joined(planes: np.ndarray, like: Tensor) -> Tensor:
-    """Return planes ``(B, C, H, W)`` in the memory layout of the images that they came from."""
-    if like.is_contiguous():
-        return torch.from_numpy(planes)
-    out, cv2 = torch.empty_like(like), opencv()
-    if cv2 is None or not _is_interleaved(out):
-        return out.copy_(torch.from_numpy(planes))
-    for image, places in zip(out.numpy(), planes, strict=True):
+def joined(images: Tensor, like: Tensor) -> Tensor:
+    """Return images ``(B, C, H, W)`` in the memory layout of those that they came from."""
+    if like.is_contiguous() or like.stride() == images.stride():
+        return images
+    out = torch.empty_like(like)
+    bytes_here = out.dtype == torch.uint8 and out.device.type == "cpu" and images.is_contiguous()
+    if torch.compiler.is_compiling() or not (bytes_here and _is_interleaved(out)):
+        return out.copy_(images)
+    cv2 = opencv()
+    if cv2 is None:
+        return out.copy_(images)
+    for image, places in zip(out.numpy(), images.numpy(), strict=True):
         cv2.merge(list(places), image.transpose(1, 2, 0))
     return out
 
@@ -117,8 +121,8 @@ def _counts(plane: np.ndarray) -> np.ndarray | list[int]:
 
 
 def _sums(plane: np.ndarray, cv2: ModuleType) -> tuple[float, float]:
-    mean, std = (moment.item() for moment in cv2.meanStdDev(plane))
-    return float(round(mean * plane.size)), float(round((mean**2 + std**2) * plane.size))
+    squares = round(cv2.norm(plane, cv2.NORM_L2SQR))  # the square of a root
+    return cv2.sumElems(plane)[0], float(squares)
 
 
 def _sums_in_runs(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
