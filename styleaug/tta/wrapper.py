@@ -47,7 +47,8 @@ class StyleTTA(nn.Module):
             ``(B, C, H, W[, D])``, or a dict of such tensors. If it returns an object with
             ``.logits``, as models of Hugging Face do, the logits are used; of a tuple, the first
             element.
-        transform: A `StyleTransfer`, a `Stylizer`, or the name of one.
+        transform: A `StyleTransfer`, a `Stylizer`, or the name of one; None takes the stylizer that
+            encoded the bank, or "appearance".
         bank: Styles of training images: a `StyleBank`, or what `StyleTransfer` takes for
             ``styles``. None takes those of the transform.
         n: Styles per image.
@@ -92,7 +93,7 @@ class StyleTTA(nn.Module):
     def __init__(
         self,
         model: Callable[[Tensor], Output],
-        transform: StyleTransfer | Stylizer | str,
+        transform: StyleTransfer | Stylizer | str | None = None,
         bank: Any = None,
         n: int = 8,
         *,
@@ -256,7 +257,7 @@ class StyleTTA(nn.Module):
 
 
 def _core_and_bank(
-    transform: StyleTransfer | Stylizer | str, bank: Any
+    transform: StyleTransfer | Stylizer | str | None, bank: Any
 ) -> tuple[StyleTransfer, StyleBank]:
     """Return a transform whose styles are a bank, and the bank."""
     core = _core(transform, bank)
@@ -265,7 +266,7 @@ def _core_and_bank(
     return core, core.source
 
 
-def _core(transform: StyleTransfer | Stylizer | str, bank: Any) -> StyleTransfer:
+def _core(transform: StyleTransfer | Stylizer | str | None, bank: Any) -> StyleTransfer:
     if isinstance(transform, StyleTransfer) and transform.value_range is not None:
         raise ValueError(
             f"transform must have no value_range, got {transform.value_range}: the model gets what "

@@ -326,8 +326,10 @@ def test_a_transform_brings_its_own_bank(images, bank):
     named = StyleTTA(Scores().eval(), "colorist", bank, n=2)
     owned = StyleTTA(named.model, core, n=2)
     given = StyleTTA(named.model, StyleTransfer("colorist"), bank, n=2)
+    alone = StyleTTA(named.model, bank=bank, n=2)
     assert torch.allclose(named(images), owned(images))
     assert torch.allclose(named(images), given(images))
+    assert torch.equal(named(images), alone(images))
 
 
 def test_stylizers_that_encode_contents_once_agree_with_pairs(images, bank):
@@ -371,6 +373,8 @@ def test_a_bank_that_does_not_fit_is_refused_at_once(bank):
         StyleTTA(Scores(), "reinhard", bank)
     with pytest.raises(ValueError, match="bank must"):
         StyleTTA(Scores(), "colorist")
+    with pytest.raises(ValueError, match="bank must hold styles"):
+        StyleTTA(Scores())
     with pytest.raises(ValueError, match="bank must be a set"):
         StyleTTA(Scores(), StyleTransfer("colorist"))
     with pytest.raises(ValueError, match="transform must have no value_range"):
