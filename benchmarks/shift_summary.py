@@ -38,8 +38,9 @@ def summary(runs: Iterable[dict]) -> list[Row]:
     """Return one row per arm and way of testing, the best first.
 
     Besides means a row has the gain over none as it is with its standard error and p-value, and as
-    a `difference`: ``over strong jitter`` tested in the same way, ``over as it is`` (of rows with
-    another test, also by pair of domains, the ``worst`` named) and ``home over none``.
+    a `difference`: ``over strong jitter`` tested in the same way and ``home over none``; rows with
+    another test also ``over strong jitter as it is`` and ``over as it is`` (by pair of domains,
+    too, the ``worst`` named).
     """
     cells = _cells(runs)
     rows = [_row(arm, test, cells) for arm, test in cells]
@@ -146,6 +147,9 @@ def _others(arm: str, test: str, cells: Cells) -> Row:
     cell, found = cells[arm, test], {}
     if arm != JITTER and (JITTER, test) in cells:
         found["over strong jitter"] = difference(cell.unseen, cells[JITTER, test].unseen)
+    if test != PLAIN and (JITTER, PLAIN) in cells:
+        theirs = cells[JITTER, PLAIN].unseen
+        found["over strong jitter as it is"] = difference(cell.unseen, theirs)
     if test != PLAIN and (arm, PLAIN) in cells:
         found["over as it is"] = _tested_otherwise(cell, cells[arm, PLAIN])
     if (arm, test) != (NONE, PLAIN) and (NONE, PLAIN) in cells:

@@ -71,6 +71,9 @@ def test_rows_are_compared_with_jitter_that_is_tested_alike(runs):
     assert aligned["low"] < aligned["mean"] < aligned["high"] < 0.0
     assert rows["other", PLAIN]["over strong jitter"]["runs"] == 2  # of the seed that both have
     assert "over strong jitter" not in rows["strong jitter", ALIGNED]
+    plain = rows["none", ALIGNED]["over strong jitter as it is"]
+    assert plain["mean"] == pytest.approx((0.0 - 0.18 + 0.0 - 0.22) / 4)
+    assert "over strong jitter as it is" not in rows["none", PLAIN]
 
 
 def test_harm_in_one_domain_is_named_where_the_mean_hides_it(runs):
