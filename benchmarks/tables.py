@@ -104,7 +104,7 @@ def _shift(results: Record) -> str:
         "95 % interval and a paired t-test, over pairs of domain and seed, which speaks of these "
         "domains, not of another one. " + _runs_text(whole)
     )
-    return f"{text}\n\n{_table(used, lines)}{_aligned(whole)}"
+    return f"{text}{_noted(results)}\n\n{_table(used, lines)}{_aligned(whole)}"
 
 
 def _runs_text(rows: Sequence[Record]) -> str:
@@ -116,8 +116,8 @@ def _runs_text(rows: Sequence[Record]) -> str:
         )
     return (
         "`over strong jitter`, tested alike and as it is, and `at home, over none` are paired over "
-        "the same runs, with 95 % intervals. `minutes`: median time of a training, one thread, on a "
-        "machine that did other work, too."
+        "the same runs, with 95 % intervals. `minutes`: median time of a training, one thread, on "
+        "a machine that did other work, too."
     )
 
 
