@@ -260,7 +260,7 @@ def _truth(results: Record) -> str:
         "slide: "
         "`same`), of another image of the set (`another`), or the answer itself (`oracle`). "
         "`clouds`: low-frequency colour that no map of colours explains, of 255. `tint`: error "
-        "where the content is empty glass, of 255.\n"
+        "where the content is empty glass, of 255."
     )
     return text + _groups_of(results)
 
@@ -268,16 +268,17 @@ def _truth(results: Record) -> str:
 def _unseen(results: Record) -> str:
     text = (
         "As above, of sets of which training saw no image: immunohistochemistry and lung cytology, "
-        "from which the registered pairs are, too, and white cells by CellaVision. Seeds of the "
-        "pairs are others than those above. `ms`: median milliseconds per picture of 240 pixels "
-        "or less, of reading the style and painting the content.\n"
+        "from which the registered pairs are, too, and white cells by CellaVision. The pairs are "
+        "others than those above."
     )
     return text + _groups_of(results)
 
 
 def _groups_of(results: Record) -> str:
     """Return the tables of all groups of cases but those of single sets."""
-    text = ""
+    text, timed = "\n", "`ms`: median milliseconds per picture, of reading the style and painting."
+    if any("ms" in row for table in results["groups"].values() for row in table.values()):
+        text = f" {timed}\n"
     for group, table in results["groups"].items():
         if ", style of" not in group or group.startswith("registered"):
             text += _answers(group, table, TRUTH)
