@@ -142,7 +142,7 @@ class StyleTransfer(InvertibleTransform):
         check_worker(self.core.device)
         images, maps = self._records(img, regions)
         out = self.core.apply_transform(images, params.repeat(len(images)), regions=maps)
-        return _tracked(torch.as_tensor(out), img)
+        return tracked(torch.as_tensor(out), img)
 
     def show(
         self, img: Any, regions: Any = None, *, limit: int = 8, params: StyleParams | None = None
@@ -255,7 +255,7 @@ class RandStyleTransfer(RandomizableTransform, InvertibleTransform):
         return data
 
 
-def _tracked(painted: torch.Tensor, img: Any) -> torch.Tensor:
+def tracked(painted: torch.Tensor, img: Any) -> torch.Tensor:
     """Return painted pixels with the meta data of the image they were, where MONAI tracks it."""
     dense = painted.contiguous()
     if not get_track_meta():

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol, Self, TypeVar
 
 import torch
 
 from styleaug._checks import check_choice
 from styleaug._draws import process_stream
+from styleaug.images.drawn import DrawnTransform
 from styleaug.images.volume import CHANNEL_MODES, ChannelMode
-from styleaug.params import StyleParams
 from styleaug.styles import BatchStyles
 from styleaug.transform import StyleTransfer
 
 _PROBABILITY = {"albumentations": "p", "monai": "prob"}
 
 
-def draw_from(core: StyleTransfer, integer: int, count: int = 1) -> StyleParams:
+class Repeatable(Protocol):
+    """Params of images, one row each, that several images can share."""
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+
+    def __getitem__(self, index: int | slice) -> Self:
+        """Return a row, or a slice of them."""
+
+    def repeat(self, times: int) -> Self:
+        """Return params in which every row stands ``times`` times in a row."""
+
+
+Params = TypeVar("Params", bound=Repeatable)
+
+
+def draw_from(core: DrawnTransform[Params], integer: int, count: int = 1) -> Params:
     """Return the params that an integer drawn by the host stands for: one draw, ``count`` images.
 
     All adapters draw through this function, so the same integer gives the same images in each.

@@ -1,9 +1,8 @@
-"""Style transfer for Albumentations 2.0: arrays, batches and volumes, serialisable, worker-safe."""
+"""Styles and appearances for Albumentations 2.0: arrays, batches, volumes; serialisable."""
 
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, cast
@@ -48,7 +47,13 @@ try:
 except ImportError as error:
     raise missing_host("albumentations", error) from error
 
-_MAX_SEED = 2**62
+from styleaug.adapters._albumentations_appearance import (
+    MAX_SEED,
+    Appearance,
+    reseed,
+)
+
+__all__ = ["Appearance", "StyleTransfer"]
 
 
 class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
@@ -193,11 +198,7 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
     def __call__(self, *args: Any, force_apply: bool = False, **kwargs: Any) -> Any:
         """Apply the transform, seeded for the current loader worker and epoch."""
         check_worker(self._core.device)
-        stream = self._stream.moved_to()
-        if stream:
-            entropy = [stream, self.seed or 0]
-            draws = np.random.default_rng(np.random.SeedSequence(entropy))
-            self.set_random_state(draws, random.Random(int(draws.integers(_MAX_SEED))))
+        reseed(self, self._stream)
         self._references = _as_list(kwargs.get(self.metadata_key))
         self._regions = self._regions_of(kwargs)
         try:
@@ -213,7 +214,7 @@ class StyleTransfer(ImageOnlyTransform):  # type: ignore[misc]
         count = 0 if references is None else len(references)
         if references is not None and count == 0:
             raise ValueError(f"{self.metadata_key} must hold at least one image, got {count}.")
-        seed = self.py_random.randrange(_MAX_SEED)
+        seed = self.py_random.randrange(MAX_SEED)
         return {"style_seed": seed, "reference": seed % count if count else -1}
 
     def apply(self, img: np.ndarray, style_seed: int, reference: int, **params: Any) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Style transfer for MONAI: array and dictionary transforms, 2-D and 3-D, in any unit."""
+"""Styles and appearances for MONAI: array and dictionary transforms, 2-D and 3-D, in any unit."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from typing import Any, Unpack
 from PIL.Image import Image
 
 from styleaug.adapters._host import missing_host
+from styleaug.adapters._monai_appearance import (
+    RandAppearance,
+    RandAppearanceD,
+    RandAppearanced,
+    RandAppearanceDict,
+)
 from styleaug.adapters._monai_array import (
     MAX_SEED,
     RandStyleTransfer,
@@ -26,6 +32,10 @@ except (ImportError, RuntimeError) as error:
     raise missing_host("monai", error) from error
 
 __all__ = [
+    "RandAppearance",
+    "RandAppearanceD",
+    "RandAppearanceDict",
+    "RandAppearanced",
     "RandStyleTransfer",
     "RandStyleTransferD",
     "RandStyleTransferDict",

@@ -1,4 +1,4 @@
-"""Style transfer for ``torchvision.transforms.v2``: in a pipeline, on batches, around a loader."""
+"""Styles and appearances for ``torchvision.transforms.v2``: in a pipeline, around a loader."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from styleaug.adapters._batch import find_image, replace_leaf
 from styleaug.adapters._host import missing_host
-from styleaug.adapters._seeding import check_channel_mode
+from styleaug.adapters._seeding import Params, check_channel_mode
 from styleaug.adapters.loader import StyleLoader
+from styleaug.appearance import Appearance as CoreAppearance
 from styleaug.images.batch import OutOfRange
 from styleaug.images.volume import ChannelMode, as_volumes, tall_regions
 from styleaug.params import StyleParams
@@ -28,7 +29,7 @@ try:
 except (ImportError, RuntimeError) as error:
     raise missing_host("torchvision", error) from error
 
-__all__ = ["StyleLoader", "StyleMix", "StyleTransfer"]
+__all__ = ["Appearance", "StyleLoader", "StyleMix", "StyleTransfer"]
 
 
 def _is_pure_tensor(item: Any) -> bool:
@@ -135,20 +136,10 @@ class StyleTransfer(v2.Transform):  # type: ignore[misc]
                     f"{inpt.mode}: put v2.ToImage() before."
                 )
             return self._core.apply_transform(inpt, drawn[:1], regions=regions)
-        frames = inpt.as_subclass(Tensor)
-        if frames.ndim < 3:
-            raise ValueError(
-                f"image must have shape (..., C, H, W), got {tuple(frames.shape)}. torchvision "
-                "takes the first plain tensor of a sample for the image: wrap images as "
-                "tv_tensors.Image."
-            )
-        flat = frames.reshape(-1, *frames.shape[-3:])
-        rows = drawn[: _image_count(inpt)]
-        if len(rows) < len(flat):  # a video: every frame has the draw of its clip
-            rows = rows.repeat(len(flat) // len(rows))
+        flat, rows = _rows_of(inpt, drawn)
         if regions is not None:
             regions = regions.reshape(-1, 1, *regions.shape[-2:])
-        out = torch.as_tensor(self._painted(flat, rows, regions)).reshape(frames.shape)
+        out = torch.as_tensor(self._painted(flat, rows, regions)).reshape(inpt.shape)
         return out if _is_pure_tensor(inpt) else tv_tensors.wrap(out, like=inpt)
 
     def show(
@@ -221,6 +212,61 @@ class StyleTransfer(v2.Transform):  # type: ignore[misc]
             )
 
 
+class Appearance(v2.Transform):  # type: ignore[misc]
+    """Change how the images of a sample were made; masks, boxes, key points and labels stay.
+
+    Takes what `StyleTransfer` of this module takes. The images of one sample share one draw, each
+    image of a batch gets its own, and a video gets one. Place it before ``v2.Normalize``.
+
+    Args:
+        kind: Kind of the images, or several, as in `styleaug.appearance.Appearance`.
+        strength: Width of the ranges, one number or a range, from 0 to 2.
+        p: Probability of each effect.
+        seed: Draw from a stream of its own; None draws from PyTorch's generator.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Example:
+        >>> import torch
+        >>> from torchvision import tv_tensors
+        >>> sample = {"image": tv_tensors.Image(torch.rand(3, 40, 40)), "label": 1}
+        >>> type(Appearance("stained")(sample)["image"]).__name__
+        'Image'
+    """
+
+    _transformed_types = StyleTransfer._transformed_types
+
+    def __init__(
+        self,
+        kind: str | Sequence[str] = "stained",
+        *,
+        strength: float | tuple[float, float] = (0.0, 1.0),
+        p: float = 0.5,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        self._core = CoreAppearance(kind, strength=strength, p=p, seed=seed)
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """Draw once for the call: a row per image of the largest batch among the inputs."""
+        counts = [_image_count(item) for item in flat_inputs]
+        return {"appearance": self._core.draw_params(max(counts, default=1))}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Change one image, video or batch with the rows that were drawn."""
+        drawn = params["appearance"]
+        if isinstance(inpt, PIL.Image.Image):
+            return self._core.apply_transform(inpt, drawn[:1])
+        flat, rows = _rows_of(inpt, drawn)
+        out = torch.as_tensor(self._core.apply_transform(flat, rows)).reshape(inpt.shape)
+        return out if _is_pure_tensor(inpt) else tv_tensors.wrap(out, like=inpt)
+
+    def extra_repr(self) -> str:
+        """Return the settings for ``repr``."""
+        return self._core.extra_repr()
+
+
 class StyleMix(v2.Transform):  # type: ignore[misc]
     """Repaint the images of a collated batch, after the loader or in ``collate_fn``.
 
@@ -280,6 +326,26 @@ def _image_count(item: Any) -> int:
         return 1
     lead: torch.Size = item.shape[:-4] if _is_video(item) else item.shape[:-3]
     return max(1, int(lead.numel()))
+
+
+def _rows_of(item: Tensor, drawn: Params) -> tuple[Tensor, Params]:
+    """Return the images of an input as a batch ``(B, C, H, W)``, and a row of what was drawn each.
+
+    Raises:
+        ValueError: If the input has less than three dimensions.
+    """
+    frames = item.as_subclass(Tensor)
+    if frames.ndim < 3:
+        raise ValueError(
+            f"image must have shape (..., C, H, W), got {tuple(frames.shape)}. torchvision "
+            "takes the first plain tensor of a sample for the image: wrap images as "
+            "tv_tensors.Image."
+        )
+    flat = frames.reshape(-1, *frames.shape[-3:])
+    rows = drawn[: _image_count(item)]
+    if len(rows) < len(flat):  # a video: every frame has the draw of its clip
+        rows = rows.repeat(len(flat) // len(rows))
+    return flat, rows
 
 
 def _is_batch(item: Any) -> bool:

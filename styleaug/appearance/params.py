@@ -56,6 +56,14 @@ class AppearanceParams:
         rows = index if isinstance(index, slice) else slice(index, index + 1 or None)
         return AppearanceParams({name: value[rows] for name, value in self.values.items()})
 
+    def repeat(self, times: int) -> AppearanceParams:
+        """Return params in which every row stands ``times`` times in a row."""
+        if times == 1:
+            return self
+        return AppearanceParams(
+            {name: tuple(row for row in v for _ in range(times)) for name, v in self.values.items()}
+        )
+
     def without(self, *names: str) -> AppearanceParams:
         """Return params without some effects; at least one must be left."""
         return AppearanceParams({k: v for k, v in self.values.items() if k not in names})
