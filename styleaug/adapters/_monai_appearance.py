@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Unpack
 
 import torch
 
 from styleaug.adapters._host import missing_host
-from styleaug.adapters._monai_array import MAX_SEED, tracked
-from styleaug.adapters._seeding import WorkerStream, draw_from
+from styleaug.adapters._monai_array import RandDrawn, Reading, tracked
 from styleaug.appearance import Appearance
 from styleaug.appearance.params import AppearanceParams
-from styleaug.images.batch import OutOfRange
-from styleaug.images.volume import ChannelMode, Layout, as_volume
+from styleaug.images.volume import Layout, as_volume
 
 try:
     from monai.config import KeysCollection
@@ -24,18 +22,7 @@ except (ImportError, RuntimeError) as error:
     raise missing_host("monai", error) from error
 
 
-class Reading(TypedDict, total=False):
-    """How to read an image, as in `styleaug.adapters.monai.StyleTransfer`."""
-
-    channel_mode: ChannelMode
-    a_min: float | None
-    a_max: float | None
-    slice_axis: int
-    window: Literal["percentile"] | None
-    out_of_range: OutOfRange
-
-
-class RandAppearance(RandomizableTransform, InvertibleTransform):
+class RandAppearance(RandDrawn):
     """Change how a channel-first image or volume was made, without changing its content.
 
     Takes ``(C, H, W)`` or ``(C, H, W, D)``: arrays, tensors and ``MetaTensor``, which keeps its
@@ -70,21 +57,9 @@ class RandAppearance(RandomizableTransform, InvertibleTransform):
         effect_p: float = 0.5,
         **how: Unpack[Reading],
     ) -> None:
-        RandomizableTransform.__init__(self, prob)
         self.core = Appearance(kind, strength=strength, p=effect_p)
         self.layout = Layout(**how)
-        self._stream = WorkerStream()
-        self.params: AppearanceParams | None = None
-
-    def randomize(self, data: Any = None) -> None:
-        """Draw whether to apply, and one integer that stands for the whole appearance."""
-        stream = self._stream.moved_to()
-        if stream:
-            # a loader of PyTorch copies R into every worker and epoch: take another stream here
-            self.set_random_state(seed=(int(self.R.randint(MAX_SEED)) ^ stream) % MAX_SEED)
-        super().randomize(None)
-        seed = int(self.R.randint(MAX_SEED))
-        self.params = draw_from(self.core, seed) if self._do_transform else None
+        super().__init__(prob, self.core)
 
     def __call__(self, img: Any, randomize: bool = True) -> Any:
         """Return the image, changed with probability ``prob``."""
@@ -95,11 +70,6 @@ class RandAppearance(RandomizableTransform, InvertibleTransform):
         else:
             out = convert_to_tensor(img, track_meta=get_track_meta())
         return self.push_transform(out) if get_track_meta() else out  # type: ignore[no-untyped-call]
-
-    def inverse(self, data: Any) -> Any:
-        """Return the data unchanged: no position has moved."""
-        self.pop_transform(data)
-        return data
 
     def _changed(self, img: Any, params: AppearanceParams) -> torch.Tensor:
         images = as_volume(convert_to_tensor(img, track_meta=False), self.layout)

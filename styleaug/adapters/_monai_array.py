@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Unpack, cast
+from typing import Any, Literal, TypedDict, Unpack, cast
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from styleaug.adapters._seeding import (
     refuse_arguments_of_batches,
 )
 from styleaug.images.batch import CHANNELS, Images, OutOfRange
+from styleaug.images.drawn import DrawnTransform
 from styleaug.images.volume import ChannelMode, Layout, as_volume
 from styleaug.params import StyleParams
 from styleaug.styles import StyleBank, Styles
@@ -36,8 +37,8 @@ MAX_SEED = 2**31 - 1
 _VOLUME_FILES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".dcm", ".mgz")
 
 
-class VolumeOptions(StylizerOptions, total=False):
-    """Arguments that all transforms of MONAI share: how to stylize, and how to read an image."""
+class Reading(TypedDict, total=False):
+    """How to read an image: what its channels, slices and units are; see `StyleTransfer`."""
 
     channel_mode: ChannelMode
     a_min: float | None
@@ -45,6 +46,10 @@ class VolumeOptions(StylizerOptions, total=False):
     slice_axis: int
     window: Literal["percentile"] | None
     out_of_range: OutOfRange
+
+
+class VolumeOptions(StylizerOptions, Reading, total=False):
+    """Arguments that the transforms of styles share: how to stylize, and how to read an image."""
 
 
 class StyleTransfer(InvertibleTransform):
@@ -173,7 +178,37 @@ class StyleTransfer(InvertibleTransform):
         return data
 
 
-class RandStyleTransfer(RandomizableTransform, InvertibleTransform):
+class RandDrawn(RandomizableTransform, InvertibleTransform):
+    """A random transform whose params stand for one integer, and that moves no position.
+
+    Args:
+        prob: Probability of the transform.
+        draws: What draws the params.
+    """
+
+    def __init__(self, prob: float, draws: DrawnTransform[Any]) -> None:
+        RandomizableTransform.__init__(self, prob)
+        self._draws = draws
+        self._stream = WorkerStream()
+        self.params: Any = None
+
+    def randomize(self, data: Any = None) -> None:
+        """Draw whether to apply, and one integer that decides everything else."""
+        stream = self._stream.moved_to()
+        if stream:
+            # a loader of PyTorch copies R into every worker and epoch: take another stream here
+            self.set_random_state(seed=(int(self.R.randint(MAX_SEED)) ^ stream) % MAX_SEED)
+        super().randomize(None)
+        seed = int(self.R.randint(MAX_SEED))
+        self.params = draw_from(self._draws, seed) if self._do_transform else None
+
+    def inverse(self, data: Any) -> Any:
+        """Return the data unchanged: no position has moved."""
+        self.pop_transform(data)
+        return data
+
+
+class RandStyleTransfer(RandDrawn):
     """Repaint a channel-first image or volume in a randomly drawn style.
 
     Args:
@@ -203,21 +238,9 @@ class RandStyleTransfer(RandomizableTransform, InvertibleTransform):
         alpha: float | Sequence[float] = 1.0,
         **how: Unpack[VolumeOptions],
     ) -> None:
-        RandomizableTransform.__init__(self, prob)
         self.transform = StyleTransfer(stylizer, styles, **how)
         self.transform.core.alpha = check_alpha(alpha)
-        self._stream = WorkerStream()
-        self.params: StyleParams | None = None
-
-    def randomize(self, data: Any = None) -> None:
-        """Draw whether to apply, and one integer that decides style and strength."""
-        stream = self._stream.moved_to()
-        if stream:
-            # a loader of PyTorch copies R into every worker and epoch: take another stream here
-            self.set_random_state(seed=(int(self.R.randint(MAX_SEED)) ^ stream) % MAX_SEED)
-        super().randomize(None)
-        seed = int(self.R.randint(MAX_SEED))
-        self.params = draw_from(self.transform.core, seed) if self._do_transform else None
+        super().__init__(prob, self.transform.core)
 
     def __call__(self, img: Any, randomize: bool = True, regions: Any = None) -> Any:
         """Return the image, stylized with probability ``prob``; regions as in `StyleTransfer`."""
@@ -248,11 +271,6 @@ class RandStyleTransfer(RandomizableTransform, InvertibleTransform):
         """
         drawn = draw_from(self.transform.core, seed)
         return self.transform.show(img, regions, limit=limit, params=drawn)
-
-    def inverse(self, data: Any) -> Any:
-        """Return the data unchanged: no position has moved."""
-        self.pop_transform(data)
-        return data
 
 
 def tracked(painted: torch.Tensor, img: Any) -> torch.Tensor:
