@@ -1,6 +1,8 @@
 """What an audit says of training again: what was measured, and what the records hold."""
 
+import html
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ from scipy.stats import t
 import styleaug
 from benchmarks.tables import newest
 from styleaug.appearance import Appearance
-from styleaug.auditing.evidence import AUDITED, CLASSES, MASKS
+from styleaug.auditing.evidence import AUDITED, CLASSES, MASKS, series_text
 from styleaug.styles.medoids import color_statistics
 
 FAST = {"laboratories": 2, "search": 2, "trial": (), "describe": color_statistics}
@@ -125,6 +127,12 @@ def test_quoted_gains_are_those_of_the_records(series):
     expected += (changed["gain"] + half, plain["held"], changed["held"])
     assert found == pytest.approx(expected, abs=6e-4)
     assert series.jitter == pytest.approx(rows["strong jitter"]["gain"], abs=6e-4)
+
+
+@pytest.mark.parametrize("page", ["plain", "varied"])
+def test_pages_of_the_tutorial_quote_what_audits_quote(page):
+    path = Path(__file__).parents[2] / "docs" / "tutorials" / f"audit-{page}.html"
+    assert series_text(False, "stained") in html.unescape(path.read_text())
 
 
 def test_quoted_drops_are_those_of_the_record():
