@@ -78,6 +78,9 @@ class StyleTransfer(DrawnTransform[StyleParams]):
             instead of an error.
         seed: Draw from a random stream of its own instead of PyTorch's generator. Every rank and
             loader worker gets a different stream.
+        compile: Paint through `torch.compile`: the first call takes seconds to minutes, later ones
+            are faster where many small operations are what takes time, as on a GPU. 8-bit images
+            on a CPU go through look-up tables, where a stylizer has them, as without it.
         **how: How and where to stylize, the same for all adapters:
 
             * ``weights``: Weights of the stylizer, as in `create_stylizer`.
@@ -118,6 +121,7 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         out_of_range: OutOfRange = "raise",
         check: bool = True,
         seed: int | None = None,
+        compile: bool = False,  # noqa: A002
         **how: Unpack[StylizerOptions],
     ) -> None:
         super().__init__(seed)
@@ -141,7 +145,8 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         own = dict(how.pop("options", None) or {})
         if isinstance(styles, StyleBank) and stylizer in (None, styles.code.stylizer):
             own |= {"region": how.get("region") or styles.code.region}
-        self._lazy = LazyStylizer(stylizer or _stylizer_of(styles), {**how, **own})
+        name = stylizer or _stylizer_of(styles)
+        self._lazy = LazyStylizer(name, {**how, **own}, compile=compile)
         if self.preserve_color and self._lazy.kind.follows_color:
             raise ValueError(
                 f"preserve_color=True would undo {self._lazy.label!r}, whose style is colour "

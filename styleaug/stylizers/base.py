@@ -206,6 +206,8 @@ class Stylizer(nn.Module):
             maps = {name: tensor[rows] for name, tensor in style_code.maps.items()}
             return self.paint_at_once(content[rows], maps, alpha[rows], zeros=zeros)
 
+        if self._in_one_graph:
+            return self.paint_at_once(content, style_code.maps, alpha, zeros=zeros)
         return collect(map(paint, self.chunks(content)), len(content))
 
     def paint_at_once(
@@ -223,17 +225,19 @@ class Stylizer(nn.Module):
         """Stylize a grid of checked tensors (`stylize_grid` without the checks)."""
         count = len(style_code)
 
-        def paint(rows: slice) -> Tensor:
-            part = content[rows]
+        def paint(part: Tensor, alpha: Tensor) -> Tensor:
             with self._numeric_context(content.device):
-                painted = self._stylize_grid(self._pad(part), style_code.maps, alpha[rows])
+                painted = self._stylize_grid(self._pad(part), style_code.maps, alpha)
             repeated = part.repeat_interleave(count, 0)
-            strengths = alpha[rows].repeat_interleave(count) if zeros else None
+            strengths = alpha.repeat_interleave(count) if zeros else None
             return _finish(painted.flatten(0, 1), repeated, strengths)
 
+        if self._in_one_graph:
+            return paint(content, alpha).unflatten(0, (len(content), count))
         chunks = self.chunks(content, images_each=count)
         total = len(content) * count
-        grid: Tensor = collect(map(paint, chunks), total).unflatten(0, (len(content), count))
+        parts = (paint(content[rows], alpha[rows]) for rows in chunks)
+        grid: Tensor = collect(parts, total).unflatten(0, (len(content), count))
         return grid
 
     def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
@@ -265,6 +269,11 @@ class Stylizer(nn.Module):
     def encodes_content_once(self) -> bool:
         """Whether a grid of many styles is cheaper than its images one by one."""
         return type(self)._stylize_grid is not Stylizer._stylize_grid
+
+    @property
+    def _in_one_graph(self) -> bool:
+        """Whether to paint all images at once: a loop over pieces is a graph for every length."""
+        return torch.compiler.is_compiling() and self.max_batch is None
 
     def chunks(self, images: Tensor, images_each: int = 1) -> Iterator[slice]:
         """Return slices of images ``(B, C, H, W)`` to process at once, each image so many times."""

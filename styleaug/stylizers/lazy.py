@@ -26,6 +26,7 @@ class LazyStylizer:
     Args:
         stylizer: A name of the table, or a stylizer object, which is used as it is.
         arguments: Arguments of `create_stylizer` besides the name.
+        compile: Paint through `torch.compile`, for batches and images of any size.
 
     Raises:
         TypeError: If ``stylizer`` is neither a name nor a stylizer.
@@ -36,7 +37,13 @@ class LazyStylizer:
         'colorist'
     """
 
-    def __init__(self, stylizer: str | Stylizer, arguments: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        stylizer: str | Stylizer,
+        arguments: Mapping[str, Any],
+        *,
+        compile: bool = False,  # noqa: A002
+    ) -> None:
         check_stylizer(stylizer)
         given = {key: value for key, value in arguments.items() if value is not None}
         if given.get("precision") == "auto":
@@ -48,6 +55,7 @@ class LazyStylizer:
             )
         self.stylizer = stylizer if isinstance(stylizer, str) else stylizer.freeze()
         self.arguments = given
+        self.compile = compile
         self._on: dict[str, Stylizer] = {}
 
     def on(self, device: str | torch.device) -> Stylizer:
@@ -60,12 +68,14 @@ class LazyStylizer:
     def _build(self, place: str) -> Stylizer:
         if isinstance(self.stylizer, Stylizer):
             here = {str(tensor.device) for tensor in self.stylizer.parameters()}
-            return self.stylizer if here <= {place} else copy.deepcopy(self.stylizer).to(place)
-        named = [self.stylizer, self.arguments, _stamps(self.arguments)]
+            own = self.stylizer if here <= {place} else copy.deepcopy(self.stylizer).to(place)
+            return _compiled(own) if self.compile else own
+        named = [self.stylizer, self.arguments, _stamps(self.arguments), self.compile]
         key = (json.dumps(named, sort_keys=True, default=str), place)
         built = _BUILT.get(key)
         if built is None:
             built = create_stylizer(self.stylizer, **self.arguments).to(place)
+            built = _compiled(built) if self.compile else built
             _BUILT[key] = built
         return built
 
@@ -87,6 +97,14 @@ class LazyStylizer:
     def __deepcopy__(self, memo: dict[int, Any]) -> LazyStylizer:
         """Share the network: it is frozen, a second copy would only take memory."""
         return self
+
+
+def _compiled(stylizer: Stylizer) -> Stylizer:
+    """Return a stylizer that shares the weights of another, and paints through the compiler."""
+    compiled = copy.copy(stylizer)
+    for name in ("forward", "grid_checked"):
+        setattr(compiled, name, torch.compile(getattr(compiled, name), dynamic=True))
+    return compiled
 
 
 def _stamps(arguments: Mapping[str, Any]) -> list[tuple[int, ...]]:

@@ -1,6 +1,8 @@
 """What every stylizer does to a device: no wait that is not asked for, one graph."""
 
 import copy
+import functools
+import pickle
 
 import pytest
 import torch
@@ -82,6 +84,45 @@ def test_a_stylizer_is_one_graph_for_one_batch_and_for_any(stylizer, bank):
     # another size of the batch makes the compiler take it as a variable
     fewer = compiled(content[:2], bank.code[:2], alpha[:2])
     assert torch.allclose(fewer, expected[:2], atol=1e-5)
+
+
+def test_a_transform_compiles_its_stylizer_once_for_any_number_of_images(
+    stylizer, bank, monkeypatch
+):
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    images = torch.rand(7, 3, 64, 64)
+    for p in (1.0, 0.7, 0.4):
+        plain, compiled = (
+            StyleTransfer(stylizer, styles=bank, p=p, seed=0, compile=way) for way in (False, True)
+        )
+        # networks of their own would be graphs of their own
+        compiled._lazy._on = {"cpu": compiled_stylizer} if p < 1.0 else compiled._lazy._on
+        assert torch.allclose(compiled(images), plain(images), atol=1e-5)
+        compiled_stylizer = compiled.stylizer_on("cpu")
+    assert compiled_stylizer is not stylizer and "forward" not in vars(stylizer)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+
+
+def test_a_compiled_grid_is_the_same(stylizer, bank, monkeypatch):
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+    torch._dynamo.reset()
+    plain, compiled = (StyleTransfer(stylizer, styles=bank, compile=way) for way in (False, True))
+    images = torch.rand(2, 3, 64, 64)
+    expected = plain.stylize_grid(images, [0, 2], alpha=[0.5, 0.0])
+    found = compiled.stylize_grid(images, [0, 2], alpha=[0.5, 0.0])
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_a_compiling_transform_travels_as_a_small_pickle():
+    transform = StyleTransfer("colorist", p=1.0, seed=0, compile=True)
+    images = torch.rand(2, 3, 64, 64)
+    transform.stylizer_on("cpu")
+    copied = pickle.loads(pickle.dumps(transform))
+    assert copied._lazy.compile and not copied._lazy._on
+    expected = StyleTransfer("colorist", p=1.0, seed=0)(images)
+    assert torch.allclose(copied(images), expected, atol=1e-5)
 
 
 class _Model(torch.nn.Module):
