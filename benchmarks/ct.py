@@ -12,6 +12,8 @@ slices. INDEX.csv has the columns ``image`` (a 16-bit file beside it), ``vendor`
   alone) and ``--other-window`` (the grey scale, too, as in the paper).
 * Styles are slices of half the patients of every unseen domain, without labels, in the window that
   is tested; the other half is tested on. No patient is on both sides of any split.
+* Beside no augmentation: brightness and contrast at random (``jitter``), and changes of appearance
+  of CT, kernels and windows, at random (``changes of appearance``). Neither sees unseen slices.
 * ``--weights NAME=FILE`` brings weights: ``--weights contextual-adain=run/model.safetensors``;
   without, contextual-adain has its "ct". ``--no-detail`` builds stylizers with ``detail=False``.
   The record has both, and the `weights_id` of every stylizer.
@@ -25,15 +27,17 @@ from __future__ import annotations
 import argparse
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from scipy import ndimage
 from torch import Tensor
+from torchvision.transforms import v2
 
 from benchmarks.arms import Arm, bank_of
 from benchmarks.built import build, named, weights_of
@@ -41,6 +45,7 @@ from benchmarks.domains import Samples
 from benchmarks.learners import judge, train
 from benchmarks.record import add_device, write_record
 from styleaug import StyleTransfer, Stylizer
+from styleaug.appearance import Appearance
 from styleaug.images.window import CT_WINDOWS
 
 CLASSES = ("outside", "body", "lung", "bone")
@@ -103,10 +108,10 @@ def main() -> None:
     painters = {
         name: build(name, options.weights, detail=options.detail) for name in options.stylizers
     }
-    rows = []
+    rows: list[dict[str, Any]] = []
     for seed in range(options.seeds):
-        for name, stylizer in {"none": None, **painters}.items():
-            row = {"training": name, "seed": seed, **run(slices, stylizer, seed, options)}
+        for name, arm in {**plain_arms(options.p, seed), **painters}.items():
+            row = {"training": name, "seed": seed, **run(slices, arm, seed, options)}
             rows.append(row)
             print(row, flush=True)
     if not options.no_record:
@@ -114,14 +119,38 @@ def main() -> None:
         counts = {name: slices.domains.count(name) for name in dict.fromkeys(slices.domains)}
         settings = {key: getattr(options, key) for key in kept} | {"slices": counts}
         settings |= {"weights": named(options.weights), "detail": options.detail}
-        results = {"settings": settings, "weights": weights_of(painters), "table": mean_of(rows)}
+        table = {"table": mean_of(rows), "runs": rows}
+        results = {"settings": settings, "weights": weights_of(painters), **table}
         print(write_record("ct", results, device=options.device))
 
 
+def plain_arms(p: float, seed: int) -> dict[str, Arm]:
+    """Return the arms that see no unseen slice: none, and two that others and we offer.
+
+    Args:
+        p: Share of the training slices that are changed.
+        seed: Of the draws of ours; jitter draws from PyTorch's generator.
+    """
+    jitter = v2.ColorJitter(brightness=0.5, contrast=0.5)
+    changes = Appearance("ct", p=p, seed=seed)
+    return {
+        "none": Arm(),
+        "jitter": Arm(lambda images: torch.stack([_sometimes(jitter, x, p) for x in images])),
+        "changes of appearance": Arm(changes),
+    }
+
+
+def _sometimes(change: Callable[[Tensor], Tensor], image: Tensor, p: float) -> Tensor:
+    return change(image) if float(torch.rand(())) < p else image
+
+
 def run(
-    slices: Slices, stylizer: Stylizer | None, seed: int, options: argparse.Namespace
+    slices: Slices, trained: Arm | Stylizer, seed: int, options: argparse.Namespace
 ) -> dict[str, dict[str, float]]:
-    """Train once per tested window; returns accuracy and mean IoU at home and on unseen domains."""
+    """Return accuracy and mean IoU at home and on unseen domains, in both windows.
+
+    A network is trained once, one with styles once per tested window, from which they are taken.
+    """
     training, held = slices.of(options.source).split(HELD, 0)
     unseen = [name for name in dict.fromkeys(slices.domains) if name != options.source]
     halves = {name: slices.of(name).split(0.5, 0) for name in unseen}
@@ -129,9 +158,9 @@ def run(
     net = None
     windows = {"other scanner": options.window, "and window": options.other_window}
     for label, window in windows.items():
-        if net is None or stylizer is not None:  # without styles both are one network
+        if net is None or isinstance(trained, Stylizer):
             styles = [donors.shown(window) for donors, _ in halves.values()]
-            arm = _arm(stylizer, styles, options, seed)
+            arm = trained if isinstance(trained, Arm) else _arm(trained, styles, options, seed)
             net = train(training.shown(options.window), arm, options.steps, seed, options.device)
         parts = [judge(net, part.shown(window), options.device) for _, part in halves.values()]
         home = judge(net, held.shown(options.window), options.device)
@@ -189,11 +218,7 @@ def _read(path: Path, size: int, offset: float) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(np.array(small)), torch.from_numpy(np.array(mask)).long()
 
 
-def _arm(
-    stylizer: Stylizer | None, styles: list[Samples], options: argparse.Namespace, seed: int
-) -> Arm:
-    if stylizer is None:
-        return Arm()
+def _arm(stylizer: Stylizer, styles: list[Samples], options: argparse.Namespace, seed: int) -> Arm:
     bank = bank_of(torch.cat([part.images for part in styles]), stylizer)
     return Arm(StyleTransfer(stylizer, styles=bank, p=options.p, seed=seed))
 

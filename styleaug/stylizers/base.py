@@ -233,11 +233,12 @@ class Stylizer(nn.Module):
             return _finish(painted.flatten(0, 1), repeated, strengths)
 
         if self._in_one_graph:
-            return paint(content, alpha).unflatten(0, (len(content), count))
-        chunks = self.chunks(content, images_each=count)
-        total = len(content) * count
-        parts = (paint(content[rows], alpha[rows]) for rows in chunks)
-        grid: Tensor = collect(parts, total).unflatten(0, (len(content), count))
+            whole = paint(content, alpha)
+        else:
+            chunks = self.chunks(content, images_each=count)
+            parts = (paint(content[rows], alpha[rows]) for rows in chunks)
+            whole = collect(parts, len(content) * count)
+        grid: Tensor = whole.unflatten(0, (len(content), count))
         return grid
 
     def _encode_style(self, style: Tensor) -> dict[str, Tensor]:
