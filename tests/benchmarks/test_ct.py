@@ -70,13 +70,15 @@ def test_a_run_gives_accuracy_and_iou_with_and_without_styles(index):
         source="siemens smooth", window="bone", other_window="soft", steps=2, p=1.0, device="cpu",
     )  # fmt: skip
     rows = []
-    for name, stylizer in (("none", None), ("colorist", create_stylizer("colorist"))):
-        found = ct.run(slices, stylizer, 0, options)
+    plain = ct.plain_arms(1.0, 0)
+    assert list(plain) == ["none", "jitter", "changes of appearance"]
+    for name, arm in (*plain.items(), ("colorist", create_stylizer("colorist"))):
+        found = ct.run(slices, arm, 0, options)
         assert list(found) == ["other scanner", "and window"]
         for scores in found.values():
             assert all(0.0 <= value <= 1.0 for value in scores.values())
         rows.append({"training": name, "seed": 0, **found})
-    assert rows[0]["and window"] != rows[1]["and window"]
+    assert len({row["and window"]["pixel accuracy"] for row in rows}) == len(rows)
     table = ct.mean_of([*rows, rows[0]])
     assert table["none"]["other scanner"]["miou"] == pytest.approx(
         rows[0]["other scanner"]["miou"], abs=1e-4
@@ -97,5 +99,6 @@ def test_the_record_says_weights_and_detail(index, tmp_path, monkeypatch):
     assert results["settings"]["detail"] is False
     shipped = create_stylizer("contextual-adain", weights="ct").weights_id
     assert results["weights"] == {"contextual-adain": shipped}
-    assert list(results["table"]) == ["none", "contextual-adain"]
+    assert list(results["table"]) == ["none", "jitter", "changes of appearance", "contextual-adain"]
+    assert [run["training"] for run in results["runs"]] == list(results["table"])
     assert "no detail was put back" in tables._ct(results)
