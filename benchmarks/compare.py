@@ -12,6 +12,8 @@ The record has the `weights_id` of every row.
 * style: distance of the means and deviations of VGG-19 maps to the style's, as a share of what the
   content has;
 * edges, and its worst hundredth; ssim; lpips: output against content;
+* clouds: slow changes of colour that no map of the content's colours explains, rms of 255
+  (`benchmarks.truth`), and the most of any pair;
 * artfid: ``(1 + LPIPS) (1 + FID)``. Contents and styles are the same kinds of images, so that a
   distance of all outputs to all styles would praise doing nothing. It is taken kind by kind, from
   squares of what was painted in styles of a kind to squares of images of that kind, and averaged;
@@ -49,7 +51,7 @@ from benchmarks.backbones import EarlyFeatures
 from benchmarks.built import WITHOUT_DETAIL, takes, weights_of
 from benchmarks.quality import read_kinds
 from benchmarks.record import add_device, time_in_turns, write_record
-from benchmarks.truth import psnr
+from benchmarks.truth import clouds, psnr
 from styleaug import Stylizer, create_stylizer
 from styleaug.features import FeatureExtractor
 from styleaug.functional import edge_correlation, moment_distance, ssim
@@ -176,7 +178,7 @@ def known_answers(images: Path, each: int, seed: int) -> list[Case]:
 def looks(
     stylizers: Mapping[str, Stylizer], pairs: Sequence[Pair], extractor: FeatureExtractor
 ) -> dict[str, dict[str, float]]:
-    """Return style, edges and SSIM of every stylizer over all pairs."""
+    """Return style, edges, SSIM and clouds of every stylizer over all pairs."""
     before, rows = 0.0, []
     for content, style in pairs:
         outputs = torch.cat([s.stylize(content, s.encode_style(style)) for s in stylizers.values()])
@@ -186,14 +188,17 @@ def looks(
         before += old
         contents = content.expand_as(outputs)
         kept = edge_correlation(outputs, contents), ssim(outputs, contents)
-        rows.append([new, *(figures.tolist() for figures in kept)])
-    after, edges, similar = np.array(rows).transpose(1, 0, 2)
+        uneven = [clouds(output[None].cpu(), content.cpu()) for output in outputs]
+        rows.append([new, *(figures.tolist() for figures in kept), uneven])
+    after, edges, similar, slow = np.array(rows).transpose(1, 0, 2)
     return {
         name: {
             "style": float(after[:, place].sum() / before),
             "edges": float(edges[:, place].mean()),
             "edges, worst 1 %": float(np.quantile(edges[:, place], 0.01)),
             "ssim": float(similar[:, place].mean()),
+            "clouds": float(slow[:, place].mean()),
+            "most clouds": float(slow[:, place].max()),
         }
         for place, name in enumerate(stylizers)
     }

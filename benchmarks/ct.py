@@ -16,7 +16,8 @@ slices. INDEX.csv has the columns ``image`` (a 16-bit file beside it), ``vendor`
   of CT, kernels and windows, at random (``changes of appearance``). Neither sees unseen slices.
 * ``--weights NAME=FILE`` brings weights: ``--weights contextual-adain=run/model.safetensors``;
   without, contextual-adain has its "ct". ``--no-detail`` builds stylizers with ``detail=False``.
-  The record has both, and the `weights_id` of every stylizer.
+  The record has both, and the `weights_id` of every stylizer. Runs are kept in a file and are not
+  repeated, so that a slow stylizer may have fewer seeds than the others.
 
 Xu, Li & Shin, HCIS 2020, Table 2: pixel accuracy and mean IoU of a U-Net, on spines of one
 hospital.
@@ -26,6 +27,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -108,11 +110,16 @@ def main() -> None:
     painters = {
         name: build(name, options.weights, detail=options.detail) for name in options.stylizers
     }
-    rows: list[dict[str, Any]] = []
+    rows = _load(options.out)
+    done = {(row["training"], row["seed"]) for row in rows}
     for seed in range(options.seeds):
         for name, arm in {**plain_arms(options.p, seed), **painters}.items():
+            if (name, seed) in done:
+                continue
             row = {"training": name, "seed": seed, **run(slices, arm, seed, options)}
             rows.append(row)
+            with options.out.open("a") as file:
+                file.write(json.dumps(row) + "\n")
             print(row, flush=True)
     if not options.no_record:
         kept = ("source", "window", "other_window", "size", "steps", "seeds", "p")
@@ -122,6 +129,10 @@ def main() -> None:
         table = {"table": mean_of(rows), "runs": rows}
         results = {"settings": settings, "weights": weights_of(painters), **table}
         print(write_record("ct", results, device=options.device))
+
+
+def _load(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def plain_arms(p: float, seed: int) -> dict[str, Arm]:
@@ -243,6 +254,7 @@ def _options() -> argparse.Namespace:
     add("--size", type=int, default=128)
     add("--steps", type=int, default=400)
     add("--seeds", type=int, default=2)
+    add("-o", "--out", type=Path, default=Path("ct.jsonl"), help="runs, which are not repeated")
     add("--no-record", action="store_true")
     add_device(parser)
     return parser.parse_args()

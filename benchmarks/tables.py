@@ -402,6 +402,8 @@ COMPARED = {
     "edges": "edges",
     "edges, worst 1 %": "worst 1 %",
     "ssim": "SSIM",
+    "clouds": "clouds, of 255",
+    "most clouds": "most",
     "lpips": "LPIPS",
     "artfid": "ArtFID",
     "restored": "restored, SSIM",
@@ -416,7 +418,7 @@ SHORT = ("style", "edges", "edges, worst 1 %", "truth", "worse", "times colorist
 
 def _compare(results: Record) -> str:
     text = (
-        f"{results['pairs']} pairs of held-out images of {len(results['kinds'])} kinds, and "
+        f"{results['pairs']} pairs of images of {len(results['kinds'])} kinds, and "
         f"{results['cases']} cases with a known answer. `style`: what is left of the distance of "
         "VGG statistics to the style; `truth`: PSNR over leaving the content as it is, where the "
         "answer is known, and the share of cases in which that would have been better. "
@@ -531,7 +533,10 @@ def _study(results: Record) -> str:
 def _ct(results: Record) -> str:
     settings = results["settings"]
     rows = [
-        (f"`{name}`", label, *(_over_seeds(results["runs"], name, label, key) for key in scores))
+        (
+            *(f"`{name}`", label, sum(run["training"] == name for run in results["runs"])),
+            *(_over_seeds(results["runs"], name, label, key) for key in scores),
+        )
         for name, found in results["table"].items()
         for label, scores in found.items()
     ]
@@ -540,14 +545,15 @@ def _ct(results: Record) -> str:
         f"{settings['source']} kernels in the window {settings['window']}; tested on the other "
         f"scanners and kernels in that window, and in {settings['other_window']}; "
         f"{settings['steps']} steps, "
-        f"{settings['size']} pixels, {settings['seeds']} seeds (mean, lowest and highest). Styles "
+        f"{settings['size']} pixels, mean, lowest and highest of the seeds. Styles "
         "are unseen slices of other patients in the tested window; jitter (brightness and "
         "contrast) and changes of appearance see none. The paper reports pixel accuracy "
         "0.777 to 0.958 and mean IoU 0.317 to 0.698, on spines of its own hospital."
     )
     text += _without_detail(settings) + _weights(results.get("weights", {})) + _noted(results)
     text += "\n\n"
-    head = ("training", "tested on", "pixel accuracy", "mean IoU", "accuracy at home", "at home")
+    scores = ("pixel accuracy", "mean IoU", "accuracy at home", "at home")
+    head = ("training", "tested on", "seeds", *scores)
     return text + _table(head, rows)
 
 

@@ -1,4 +1,4 @@
-"""Detail and colour that a decoder loses, and puts back into what it paints."""
+"""The option ``detail``: what a decoder loses is put back, what it adds of its own taken out."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from styleaug.functional.positive import solve_positive
+from styleaug.stylizers.clouds import cloudless
 from styleaug.stylizers.weave import unwoven
 from styleaug.weights import EXTRA, Weights
 
@@ -16,7 +17,7 @@ _FLAT = 1e-4
 def mended(
     painted: Tensor, content: Tensor, decoded: Tensor, period: int, across: int = 3
 ) -> Tensor:
-    """Put back what decoding loses and take out what it repeats: the option ``detail``.
+    """Put back what decoding loses, take out what it repeats and its clouds: the option ``detail``.
 
     Args:
         painted: ``(B, 3, H, W)`` in the style.
@@ -32,7 +33,8 @@ def mended(
         >>> mended(*torch.rand(3, 2, 3, 32, 48), period=16).shape
         torch.Size([2, 3, 32, 48])
     """
-    return unwoven(put_back(painted, content, decoded), content, period, across)
+    sharp = unwoven(put_back(painted, content, decoded), content, period, across)
+    return cloudless(sharp, content)
 
 
 def put_back(painted: Tensor, content: Tensor, decoded: Tensor) -> Tensor:

@@ -90,9 +90,12 @@ def test_the_record_says_weights_and_detail(index, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "sys.argv",
         ["ct", "--index", str(index), "--stylizers", "contextual-adain", "--no-detail",
-         "--size", "32", "--steps", "1", "--seeds", "1", "--device", "cpu"],
+         "--size", "32", "--steps", "1", "--seeds", "1", "--device", "cpu",
+         "-o", str(tmp_path / "runs.jsonl")],
     )  # fmt: skip
     ct.main()
+    monkeypatch.setattr(ct, "run", None)
+    ct.main()  # nothing is run twice
     (file,) = tmp_path.rglob("ct--cpu.json")
     results = json.loads(file.read_text())["results"]
     assert results["settings"]["weights"] == {"contextual-adain": "ct"}
