@@ -98,14 +98,16 @@ def main() -> None:
     cases = known_answers(options.images, options.each, options.seed)
     extractor = style_features(options.features).to(options.device)
     print(f"{len(pairs)} pairs, {len(cases)} cases; missing: {missing}", flush=True)
-    table = looks(stylizers, pairs, extractor)
+    outputs = {name: paint_all(stylizer, pairs) for name, stylizer in stylizers.items()}
+    table = looks(outputs, pairs, extractor)
     for name, stylizer in stylizers.items():
-        found = table[name] | distances(stylizer, named, models, options)
-        found |= backwards(stylizer, pairs[::RESTORED]) | truths(stylizer, cases, options.device)
+        found = table[name] | distances(outputs[name], named, models, options)
+        found |= backwards(stylizer, outputs[name][::RESTORED], pairs[::RESTORED])
+        found |= truths(stylizer, cases, options.device)
         found |= memory(stylizer, options.device)
         table[name] = {key: round(value, 3) for key, value in found.items()}
         print(name, json.dumps(table[name]), flush=True)
-    for name, share in speeds(stylizers, options.device).items():
+    for name, share in speeds(stylizers, options.device, repeats=options.repeats).items():
         table[name]["times colorist"] = share
     counts = {"pairs": len(pairs), "cases": len(cases), "kinds": list(kinds)}
     if not options.no_record:
@@ -175,13 +177,18 @@ def known_answers(images: Path, each: int, seed: int) -> list[Case]:
     return [c for c in cases if c.style_of != "oracle" and "half-empty" not in c.kind]
 
 
+def paint_all(stylizer: Stylizer, pairs: Sequence[Pair]) -> list[Tensor]:
+    """Return every content in its style, ``(1, 3, H, W)``."""
+    return [stylizer.stylize(content, stylizer.encode_style(style)) for content, style in pairs]
+
+
 def looks(
-    stylizers: Mapping[str, Stylizer], pairs: Sequence[Pair], extractor: FeatureExtractor
+    painted: Mapping[str, Sequence[Tensor]], pairs: Sequence[Pair], extractor: FeatureExtractor
 ) -> dict[str, dict[str, float]]:
-    """Return style, edges, SSIM and clouds of every stylizer over all pairs."""
+    """Return style, edges, SSIM and clouds of what every stylizer painted of all pairs."""
     before, rows = 0.0, []
-    for content, style in pairs:
-        outputs = torch.cat([s.stylize(content, s.encode_style(style)) for s in stylizers.values()])
+    for (content, style), *each in zip(pairs, *painted.values(), strict=True):
+        outputs = torch.cat(each)
         with torch.no_grad():
             maps = extractor(torch.cat([style, content, outputs]))
         old, *new = moment_distance([m[1:] for m in maps], [m[:1] for m in maps]).tolist()
@@ -200,12 +207,12 @@ def looks(
             "clouds": float(slow[:, place].mean()),
             "most clouds": float(slow[:, place].max()),
         }
-        for place, name in enumerate(stylizers)
+        for place, name in enumerate(painted)
     }
 
 
 def distances(
-    stylizer: Stylizer,
+    outputs: Sequence[Tensor],
     pairs: Sequence[NamedPair],
     models: Mapping[str, Tensor],
     options: argparse.Namespace,
@@ -213,7 +220,7 @@ def distances(
     """Return LPIPS and ArtFID over all pairs, those that were asked for.
 
     Args:
-        stylizer: What paints.
+        outputs: What was painted of the pairs.
         pairs: Contents, styles, and the kinds of the styles.
         models: `squares` of the images of every kind.
         options: ``lpips``, ``artfid`` and ``device``.
@@ -221,8 +228,7 @@ def distances(
     if not options.lpips:
         return {}
     metric, painted = LPIPS(weights=options.lpips).to(options.device), defaultdict(list)
-    for content, style, kind in pairs:
-        output = stylizer.stylize(content, stylizer.encode_style(style))
+    for (content, _, kind), output in zip(pairs, outputs, strict=True):
         metric.update(output, content)
         painted[kind].append(squares(output))
     found = {"lpips": float(metric.compute())}
@@ -246,17 +252,20 @@ def _frechet(features: EarlyFeatures, output: Tensor, style: Tensor) -> float:
     return float(metric.compute())
 
 
-def backwards(stylizer: Stylizer, pairs: Sequence[Pair]) -> dict[str, float]:
+def backwards(
+    stylizer: Stylizer, outputs: Sequence[Tensor], pairs: Sequence[Pair]
+) -> dict[str, float]:
     """Return how well contents are restored from what was painted, and repeated in their own style.
 
     Args:
         stylizer: What paints.
+        outputs: What it painted of the pairs.
         pairs: Contents and styles; a content that stands in several is repeated once.
     """
-    restored = []
-    for content, style in pairs:
-        output = stylizer.stylize(content, stylizer.encode_style(style))
-        restored.append(float(ssim(stylizer.restore(output, content), content)))
+    restored = [
+        float(ssim(stylizer.restore(output, content), content))
+        for output, (content, _) in zip(outputs, pairs, strict=True)
+    ]
     contents = {id(content): content for content, _ in pairs}.values()
     own = [psnr(stylizer.stylize(c, stylizer.encode_style(c)), c) for c in contents]
     return {"restored": float(np.mean(restored)), "own style": float(np.mean(own))}
@@ -273,7 +282,12 @@ def truths(stylizer: Stylizer, cases: Sequence[Case], device: str = "cpu") -> di
 
 
 def speeds(
-    stylizers: Mapping[str, Stylizer], device: str, *, batch: int = 8, side: int = 224
+    stylizers: Mapping[str, Stylizer],
+    device: str,
+    *,
+    batch: int = 8,
+    side: int = 224,
+    repeats: int = 7,
 ) -> dict[str, float]:
     """Return the median times of a batch with given codes, run in turns, in units of colorist's."""
     images = torch.rand(batch, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
@@ -281,7 +295,7 @@ def speeds(
         name: partial(stylizer.stylize, images, stylizer.encode_style(images.flip(0)))
         for name, stylizer in stylizers.items()
     }
-    times = time_in_turns(runs, repeats=7, warm_up=1, device=device)
+    times = time_in_turns(runs, repeats=repeats, warm_up=1, device=device)
     one = times["colorist"]["median"]
     return {name: round(found["median"] / one, 2) for name, found in times.items()}
 
@@ -358,6 +372,7 @@ def _options() -> argparse.Namespace:
     add("--features", default="", help="weights of VGG-19 (torchvision's)")
     add("--lpips", default="", metavar="FILE", help='weights of AlexNet, or "default"')
     add("--artfid", action="store_true", help="with --lpips: ArtFID, too")
+    add("--repeats", type=int, default=7, help="of the times")
     add("--seed", type=int, default=0)
     add("--picture", type=Path, help="file of the picture")
     rows = "KIND[:STYLE][=LABEL]"

@@ -558,7 +558,14 @@ def _ct(results: Record) -> str:
 
 
 def _over_seeds(runs: Sequence[Record], training: str, label: str, key: str) -> str:
-    """Return the mean of a score over the seeds, and between what it lies."""
+    """Return the mean of a score over the seeds, and between what it lies.
+
+    Args:
+        runs: A row per training and seed.
+        training: Which of them.
+        label: What was tested.
+        key: The score.
+    """
     found = [run[label][key] for run in runs if run["training"] == training]
     spread = f" ({min(found):.3f} to {max(found):.3f})" if len(found) > 1 else ""
     return f"{statistics.mean(found):.3f}{spread}"

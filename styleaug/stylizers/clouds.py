@@ -63,7 +63,8 @@ def _slow(maps: Tensor) -> Tensor:
     """Return what changes slowly in maps: their means around 40 x 40 places, and between them."""
     around, between = zip(*(_cells(side, maps) for side in maps.shape[2:]), strict=True)
     coarse = around[0] @ maps @ around[1].T
-    return between[0] @ coarse @ between[1].T
+    slow: Tensor = between[0] @ coarse @ between[1].T
+    return slow
 
 
 def _cells(side: int, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -25,8 +25,9 @@ class DecodingStylizer(Stylizer, Generic[Features]):
 
     Attributes:
         detail: Whether the detail that decoding loses is put back, and the mesh that it repeats at
-            the stride of the features taken out, see `styleaug.stylizers.lost_detail` and
-            `styleaug.stylizers.weave`: contents are then painted in their own style, too.
+            the stride of the features and its clouds taken out, see
+            `styleaug.stylizers.lost_detail`, `styleaug.stylizers.weave` and
+            `styleaug.stylizers.clouds`: contents are then painted in their own style, too.
     """
 
     detail: bool

@@ -80,6 +80,13 @@ def test_what_a_compiler_sees_is_the_same(monkeypatch):
     assert torch.allclose(cloudless(painted, content), expected, atol=1e-3)
 
 
+def test_even_ground_stays_even_in_patches():
+    content, style = torch.tensor([0.5, 0.3, 0.5]).view(1, 3, 1, 1), _picture("nuclei-pink.png")
+    stylizer = create_stylizer("stylizing-vit-tiny")
+    painted = stylizer.stylize(content.expand(-1, -1, 224, 224), stylizer.encode_style(style))
+    assert painted.std(dim=(2, 3)).max() < 0.02
+
+
 @pytest.mark.parametrize("name", ["contextual-adain", "rast", "style-kernel"])
 def test_decoders_paint_no_clouds(name):
     content, style = _picture("nuclei-pink.png"), _picture("nuclei-purple-on-white.png")
