@@ -147,6 +147,7 @@ class StyleTransfer(DrawnTransform[StyleParams]):
             own |= {"region": how.get("region") or styles.code.region}
         name = stylizer or _stylizer_of(styles)
         self._lazy = LazyStylizer(name, {**how, **own}, compile=compile)
+        self.compiled = compile  # `compile` is a method of modules
         if self.preserve_color and self._lazy.kind.follows_color:
             raise ValueError(
                 f"preserve_color=True would undo {self._lazy.label!r}, whose style is colour "
@@ -244,7 +245,8 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         code = self.source.codes(ids, content, stylizer)
         strengths = alpha_values(alpha, len(batch))
         vector = upload(strengths, content.device, dtype=torch.float32)
-        grid = stylizer.grid_checked(content, code, vector, zeros=0.0 in strengths)
+        paint = self._lazy.method("grid_checked", content.device)
+        grid = paint(content, code, vector, zeros=0.0 in strengths)
         finished = (self._finished(view, content) for view in grid.unbind(1))
         views = [images.back(from_content(view, batch)) for view in finished]
         return torch.stack(views, dim=1)
@@ -363,13 +365,15 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         if isinstance(stylizer, ChannelwiseStylizer) and stylizer.takes(picked, device):
             return put_rows(batch, index, stylizer.stylize_bytes(picked, codes, alpha))
 
+        forward = self._lazy.method("forward", device)
+
         def paint(some: slice) -> Tensor:
             content = to_content(picked[some]).to(device)
             code = codes[some]
             if maps is not None and isinstance(stylizer, InRegion):
                 own = stylizer.content_of(content, maps[some].to(device))
                 code = stylizer.with_content_code(code, own, len(content))
-            stylized = stylizer(content, code, alpha[some], zeros=0.0 in strengths)
+            stylized = forward(content, code, alpha[some], zeros=0.0 in strengths)
             return from_content(self._finished(stylized, content), picked[some])
 
         return put_rows(batch, index, collect(map(paint, stylizer.chunks(picked)), len(picked)))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
 import torch
+from torch import Tensor
 
 from styleaug.stylizers import check_stylizer, create_stylizer, find_entry
 from styleaug.stylizers.base import Stylizer
@@ -26,7 +27,7 @@ class LazyStylizer:
     Args:
         stylizer: A name of the table, or a stylizer object, which is used as it is.
         arguments: Arguments of `create_stylizer` besides the name.
-        compile: Paint through `torch.compile`, for batches and images of any size.
+        compile: Whether what `method` returns goes through `torch.compile`.
 
     Raises:
         TypeError: If ``stylizer`` is neither a name nor a stylizer.
@@ -57,6 +58,7 @@ class LazyStylizer:
         self.arguments = given
         self.compile = compile
         self._on: dict[str, Stylizer] = {}
+        self._compiled: dict[tuple[str, str], Callable[..., Tensor]] = {}
 
     def on(self, device: str | torch.device) -> Stylizer:
         """Return the stylizer on ``device``, building or copying it if need be."""
@@ -65,17 +67,25 @@ class LazyStylizer:
             self._on[place] = self._build(place)
         return self._on[place]
 
+    def method(self, name: str, device: str | torch.device) -> Callable[..., Tensor]:
+        """Return a method of the stylizer on ``device``, compiled if that was asked for."""
+        method: Callable[..., Tensor] = getattr(self.on(device), name)
+        if not self.compile:
+            return method
+        key = name, str(torch.device(device))
+        if key not in self._compiled:
+            self._compiled[key] = torch.compile(method, dynamic=True)
+        return self._compiled[key]
+
     def _build(self, place: str) -> Stylizer:
         if isinstance(self.stylizer, Stylizer):
             here = {str(tensor.device) for tensor in self.stylizer.parameters()}
-            own = self.stylizer if here <= {place} else copy.deepcopy(self.stylizer).to(place)
-            return _compiled(own) if self.compile else own
-        named = [self.stylizer, self.arguments, _stamps(self.arguments), self.compile]
+            return self.stylizer if here <= {place} else copy.deepcopy(self.stylizer).to(place)
+        named = [self.stylizer, self.arguments, _stamps(self.arguments)]
         key = (json.dumps(named, sort_keys=True, default=str), place)
         built = _BUILT.get(key)
         if built is None:
             built = create_stylizer(self.stylizer, **self.arguments).to(place)
-            built = _compiled(built) if self.compile else built
             _BUILT[key] = built
         return built
 
@@ -92,19 +102,11 @@ class LazyStylizer:
         return self.stylizer if isinstance(self.stylizer, str) else self.stylizer.name
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_on": {}}
+        return {**self.__dict__, "_on": {}, "_compiled": {}}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LazyStylizer:
         """Share the network: it is frozen, a second copy would only take memory."""
         return self
-
-
-def _compiled(stylizer: Stylizer) -> Stylizer:
-    """Return a stylizer that shares the weights of another, and paints through the compiler."""
-    compiled = copy.copy(stylizer)
-    for name in ("forward", "grid_checked"):
-        setattr(compiled, name, torch.compile(getattr(compiled, name), dynamic=True))
-    return compiled
 
 
 def _stamps(arguments: Mapping[str, Any]) -> list[tuple[int, ...]]:

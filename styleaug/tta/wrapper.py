@@ -278,7 +278,7 @@ def _core(transform: StyleTransfer | Stylizer | str | None, bank: Any) -> StyleT
         raise ValueError("bank must hold styles of training images, got None.")
     if isinstance(transform, StyleTransfer):
         device, stylizer = transform.device, transform.stylizer_on(transform.device or "cpu")
-        return StyleTransfer(stylizer, styles=bank, device=device)
+        return StyleTransfer(stylizer, styles=bank, device=device, compile=transform.compiled)
     return StyleTransfer(transform, styles=bank)
 
 

@@ -116,12 +116,23 @@ def test_a_compiled_grid_is_the_same(stylizer, bank, monkeypatch):
 def test_a_compiling_transform_travels_as_a_small_pickle():
     transform = StyleTransfer("colorist", p=1.0, seed=0, compile=True)
     images = torch.rand(2, 3, 64, 64)
-    transform.stylizer_on("cpu")
+    transform(images)
     copied = pickle.loads(pickle.dumps(transform))
-    assert copied._lazy.compile
+    assert copied.compiled
     assert not copied._lazy._on
     expected = StyleTransfer("colorist", p=1.0, seed=0)(images)
     assert torch.allclose(copied(images), expected, atol=1e-5)
+
+
+def test_tta_compiles_as_its_transform_does(monkeypatch):
+    seen = []
+    monkeypatch.setattr(torch, "compile", lambda method, **_: seen.append(method) or method)
+    styles = StyleBank.from_images(torch.rand(3, 3, 64, 64), "colorist")
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 64 * 64, 2)).eval()
+    tta = StyleTTA(net, StyleTransfer("colorist", compile=True), styles, n=2)
+    tta(torch.rand(2, 3, 64, 64))
+    assert [method.__name__ for method in seen] == ["grid_checked"]
+    assert pickle.loads(pickle.dumps(tta)).core.compiled
 
 
 class _Model(torch.nn.Module):
