@@ -14,6 +14,7 @@ The record has the `weights_id` of every row.
 * edges, and its worst hundredth; ssim; lpips: output against content;
 * clouds: slow changes of colour that no map of the content's colours explains, rms of 255
   (`benchmarks.truth`), and the most of any pair;
+* grain: fine colour on even ground that no such map explains, likewise;
 * artfid: ``(1 + LPIPS) (1 + FID)``. Contents and styles are the same kinds of images, so that a
   distance of all outputs to all styles would praise doing nothing. It is taken kind by kind, from
   squares of what was painted in styles of a kind to squares of images of that kind, and averaged;
@@ -51,7 +52,7 @@ from benchmarks.backbones import EarlyFeatures
 from benchmarks.built import WITHOUT_DETAIL, takes, weights_of
 from benchmarks.quality import read_kinds
 from benchmarks.record import add_device, time_in_turns, write_record
-from benchmarks.truth import clouds, psnr
+from benchmarks.truth import clouds, grain, psnr
 from styleaug import Stylizer, create_stylizer
 from styleaug.features import FeatureExtractor
 from styleaug.functional import edge_correlation, moment_distance, ssim
@@ -195,9 +196,10 @@ def looks(
         before += old
         contents = content.expand_as(outputs)
         kept = edge_correlation(outputs, contents), ssim(outputs, contents)
-        uneven = [clouds(output[None].cpu(), content.cpu()) for output in outputs]
-        rows.append([new, *(figures.tolist() for figures in kept), uneven])
-    after, edges, similar, slow = np.array(rows).transpose(1, 0, 2)
+        seen = [(output[None].cpu(), content.cpu()) for output in outputs]
+        uneven = [[measure(*pair) for pair in seen] for measure in (clouds, grain)]
+        rows.append([new, *(figures.tolist() for figures in kept), *uneven])
+    after, edges, similar, slow, fine = np.array(rows).transpose(1, 0, 2)
     return {
         name: {
             "style": float(after[:, place].sum() / before),
@@ -206,9 +208,16 @@ def looks(
             "ssim": float(similar[:, place].mean()),
             "clouds": float(slow[:, place].mean()),
             "most clouds": float(slow[:, place].max()),
+            **_grainy(fine[:, place]),
         }
         for place, name in enumerate(painted)
     }
+
+
+def _grainy(fine: np.ndarray) -> dict[str, float]:
+    """Return the grain of the pairs whose contents have even ground, if there are any."""
+    found = fine[~np.isnan(fine)]
+    return {"grain": float(found.mean()), "most grain": float(found.max())} if len(found) else {}
 
 
 def distances(

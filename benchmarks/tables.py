@@ -403,7 +403,9 @@ COMPARED = {
     "edges, worst 1 %": "worst 1 %",
     "ssim": "SSIM",
     "clouds": "clouds, of 255",
-    "most clouds": "most",
+    "most clouds": "most clouds",
+    "grain": "grain, of 255",
+    "most grain": "most grain",
     "lpips": "LPIPS",
     "artfid": "ArtFID",
     "restored": "restored, SSIM",
@@ -423,6 +425,11 @@ def _compare(results: Record) -> str:
         "VGG statistics to the style; `truth`: PSNR over leaving the content as it is, where the "
         "answer is known, and the share of cases in which that would have been better. "
     )
+    if any("grain" in row for row in results["table"].values()):
+        text += (
+            "`clouds` and `grain`: slow changes of colour, and fine ones on even ground, which no "
+            "map of the content's colours explains. "
+        )
     if any("restored" in row for row in results["table"].values()):
         text += (
             "`restored`: SSIM of the content and what is made of the painted picture in the style "

@@ -42,6 +42,12 @@ from styleaug.stylizers.statistics import ColorStatistics
 STYLIZERS = ("appearance", "micro", "colorist", "reinhard", "mkl", "histogram", "fda")
 LEARNED = ("appearance", "micro")
 SHOWN = ("appearance", "micro", "mkl")
+GRAIN = 3
+"""Deviation, in pixels, of the blur that grain does not survive."""
+
+EVEN = 4.0 / 255.0
+"""Deviation of a content's grey from that blur, below which ground is even."""
+
 Painter = Callable[[Tensor, Tensor], Tensor]
 Row = dict[str, float | str]
 
@@ -212,6 +218,29 @@ def clouds(output: Tensor, content: Tensor) -> float:
     The map is the cubic polynomial that fits best; what is left is blurred over a twentieth of the
     side.
     """
+    left = _unexplained(output, content)
+    return 255.0 * float(_blurred(left, min(output.shape[2:]) / 20.0).square().mean().sqrt())
+
+
+def grain(output: Tensor, content: Tensor) -> float:
+    """Return how much fine colour on even ground no such map explains, rms of 255.
+
+    Fine is what a blur over 3 pixels takes away; ground is even where the content's grey deviates
+    by less than 4 of 255 from its blur. NaN where less than a hundredth of a content is even.
+    """
+    left, grey = _unexplained(output, content), content.mean(dim=1, keepdim=True)
+    rim = 2 * GRAIN
+    inner = (..., slice(rim, -rim), slice(rim, -rim))
+    uneven = _blurred(grey.square(), GRAIN) - _blurred(grey, GRAIN).square()
+    even = (uneven < EVEN**2).float()
+    if float(even.mean()) < 0.01:
+        return float("nan")
+    fine = (left[inner] - _blurred(left, GRAIN)).square().mean(dim=1, keepdim=True)
+    return 255.0 * float(((fine * even).sum() / even.sum()).sqrt())
+
+
+def _unexplained(output: Tensor, content: Tensor) -> Tensor:
+    """Return what the best cubic map of the colours of ``(1, 3, H, W)`` leaves of the output."""
     colors = content[0].flatten(1).double().T
     r, g, b = colors.T
     terms = [r**i * g**j * b**k for i in range(4) for j in range(4 - i) for k in range(4 - i - j)]
@@ -219,13 +248,15 @@ def clouds(output: Tensor, content: Tensor) -> float:
     wanted = output[0].flatten(1).double().T
     gram = design.T @ design + 1e-6 * len(design) * torch.eye(design.shape[1]).double()
     fitted = design @ torch.linalg.solve(gram, design.T @ wanted)
-    left = (wanted - fitted).T.reshape(1, *output.shape[1:]).float()
-    sigma = min(output.shape[2:]) / 20.0
+    return (wanted - fitted).T.reshape(1, *output.shape[1:]).float()
+
+
+def _blurred(maps: Tensor, sigma: float) -> Tensor:
+    """Return maps after a Gaussian, where all of it (two deviations) is inside."""
     taps = torch.arange(-round(2 * sigma), round(2 * sigma) + 1)
-    kernel = torch.exp(-0.5 * (taps / sigma) ** 2).expand(3, 1, 1, -1)
-    kernel = kernel / kernel[0].sum()
-    blurred = F.conv2d(F.conv2d(left, kernel, groups=3), kernel.transpose(2, 3), groups=3)
-    return 255.0 * float(blurred.square().mean().sqrt())
+    kernel = torch.exp(-0.5 * (taps / sigma) ** 2).expand(maps.shape[1], 1, 1, -1)
+    kernel, groups = kernel / kernel[0].sum(), maps.shape[1]
+    return F.conv2d(F.conv2d(maps, kernel, groups=groups), kernel.mT, groups=groups)
 
 
 def tabulate(rows: list[Row]) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """The figures of ``benchmarks.truth`` see what they are for."""
 
+import math
 import time
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from PIL import Image
 
 from benchmarks.answers import glass_of, kind_of, made_cases, registered_cases
-from benchmarks.truth import clouds, measure, psnr, tabulate
+from benchmarks.truth import clouds, grain, measure, psnr, tabulate
 from styleaug.samples import sample_images
 
 pytest.importorskip("skimage")
@@ -49,6 +50,18 @@ def test_clouds_are_seen_and_maps_of_colours_are_not(picture):
     cloudy = mapped + 0.05 * across * torch.tensor([1.0, -1.0, 1.0]).view(1, 3, 1, 1)
     assert clouds(mapped, picture) < 0.6
     assert clouds(cloudy, picture) > 3.0
+
+
+def test_grain_is_seen_on_even_ground_alone():
+    drawn = torch.Generator().manual_seed(0)
+    busy = torch.rand(1, 3, 96, 64, generator=drawn)
+    content = torch.cat([busy, torch.full((1, 3, 96, 64), 0.8)], dim=3)
+    noise = 0.04 * torch.randn(1, 3, 96, 128, generator=drawn)
+    left = (torch.arange(128) < 64).float()
+    assert 8.0 < grain(content + noise, content) < 11.0  # 255 * 0.04, less what a blur keeps
+    assert grain(content + left * noise, content) < 1.0
+    assert grain(0.5 * content**2, content) < 0.5
+    assert math.isnan(grain(busy, busy))
 
 
 def test_registered_pairs_go_both_ways_with_styles_of_the_other_side(pairs):

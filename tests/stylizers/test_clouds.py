@@ -1,4 +1,4 @@
-"""Slow changes of colour that a content does not have go; its map of colours and texture stay."""
+"""Clouds and grain that a content does not have go; its map of colours and texture stay."""
 
 import pytest
 import torch
@@ -57,6 +57,15 @@ def test_even_ground_comes_out_even():
     content = torch.full((1, 3, 80, 80), 0.9)
     painted = 0.5 + _smooth(80, 80)
     assert cloudless(painted, content).std() < 0.2 * painted.std()
+
+
+def test_grain_goes_on_even_ground_alone():
+    content = torch.cat([_content(96, 64), torch.full((1, 3, 96, 64), 0.8)], dim=3)
+    grain = 0.05 * torch.randn(1, 3, 96, 128, generator=torch.Generator().manual_seed(5))
+    left = cloudless(_map(content) + grain, content) - _map(content)
+    uneven, even = slice(0, 56), slice(80, 128)
+    assert (left - grain)[..., uneven].std() < 0.2 * grain.std()
+    assert left[..., even].std() < 0.1 * grain.std()
 
 
 def test_grey_contents_have_maps_to_colours():
