@@ -25,7 +25,7 @@ class DecodingStylizer(Stylizer, Generic[Features]):
 
     Attributes:
         detail: Whether the detail that decoding loses is put back, and the mesh that it repeats at
-            the stride of the features and its clouds taken out, see
+            the stride of the features, clouds and grain taken out, see
             `styleaug.stylizers.lost_detail`, `styleaug.stylizers.weave` and
             `styleaug.stylizers.clouds`: contents are then painted in their own style, too.
     """

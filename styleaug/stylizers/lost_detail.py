@@ -17,7 +17,7 @@ _FLAT = 1e-4
 def mended(
     painted: Tensor, content: Tensor, decoded: Tensor, period: int, across: int = 3
 ) -> Tensor:
-    """Put back what decoding loses, take out what it repeats and its clouds: the option ``detail``.
+    """Put back what decoding loses, take out its weave, clouds and grain: the option ``detail``.
 
     Args:
         painted: ``(B, 3, H, W)`` in the style.

@@ -52,7 +52,7 @@ class StylizingViT(Stylizer):
             both also paint fine texture.
         keep: What style codes hold, see above.
         detail: Put back the detail that the network loses where it repeats the content, and take
-            out what it repeats from patch to patch and its clouds, see
+            out what it repeats from patch to patch, clouds and grain, see
             `styleaug.stylizers.lost_detail`. The published system does not do this.
         compile: Use `torch.compile` with static shapes: worth its start-up time for many images of
             one size on a GPU.
