@@ -753,6 +753,7 @@ def _cells(results: Record) -> str:
 
 SECTIONS: dict[str, tuple[str, Callable[[Record], str]]] = {
     "shift-arms": ("White cells: four classes, three laboratories", _shift),
+    "shift-arms-long": ("White cells: four times as many steps", _shift),
     "shift-imagenet": ("White cells: a network with ImageNet weights, fine-tuned", _shift),
     "shift-advice": ("White cells: alignment where it is advised", _shift),
     "shift-advice-imagenet": ("The same, fine-tuned from ImageNet", _shift),
