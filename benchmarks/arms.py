@@ -58,7 +58,7 @@ def other_arms(training: Tensor, seed: int) -> dict[str, Callable[[], Arm]]:
         "changes of appearance, strong jitter": lambda: Arm(_both(_changed(seed), _strong_jitter)),
         "wide changes of appearance": lambda: Arm(_changed(seed, (0.0, 2.0))),
         "mild changes of appearance": lambda: Arm(_changed(seed, (0.0, 1.0))),
-        "changes of appearance of every second image": lambda: Arm(_some(_changed(seed), seed)),
+        "changes of appearance of every second image": lambda: Arm(_changed(seed, image_p=P)),
         "MixStyle": lambda: Arm(mixstyle=True),
         "albumentations FDA": lambda: Arm(_albumentations("FDA", training, seed)),
         "albumentations HistogramMatching": lambda: Arm(
@@ -153,20 +153,11 @@ def _each(transform: Augment) -> Augment:
     return lambda images: torch.stack([transform(image) for image in images])
 
 
-def _changed(seed: int, strength: float | tuple[float, float] = 1.0) -> Augment:
+def _changed(
+    seed: int, strength: float | tuple[float, float] = 1.0, image_p: float = 1.0
+) -> Augment:
     """Return changes of stain, light, optics, sensor and file; each for half of the images."""
-    return Appearance("stained", strength=strength, p=0.5, seed=seed)
-
-
-def _some(augment: Augment, seed: int) -> Augment:
-    """Return an augmentation of images that are drawn with probability `P`; others stay."""
-    draws = torch.Generator().manual_seed(seed)
-
-    def augmented(images: Tensor) -> Tensor:
-        drawn = torch.rand(len(images), generator=draws) < P
-        return torch.where(drawn.view(-1, 1, 1, 1), augment(images), images)
-
-    return augmented
+    return Appearance("stained", strength=strength, p=0.5, image_p=image_p, seed=seed)
 
 
 def _both(first: Augment, second: Augment) -> Augment:

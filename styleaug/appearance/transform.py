@@ -35,6 +35,7 @@ class Appearance(DrawnTransform[AppearanceParams]):
             laboratories, 2 is the maximum. A pair is a range from which a strength is drawn
             uniformly for every image.
         p: Probability of each effect.
+        image_p: Probability that an image is changed at all.
         seed: Draw from a random stream of its own instead of PyTorch's generator. Every rank and
             loader worker gets a different stream.
 
@@ -64,6 +65,7 @@ class Appearance(DrawnTransform[AppearanceParams]):
         *,
         strength: float | tuple[float, float] = (0.0, 1.0),
         p: float = 0.5,
+        image_p: float = 1.0,
         seed: int | None = None,
     ) -> None:
         super().__init__(seed)
@@ -72,6 +74,7 @@ class Appearance(DrawnTransform[AppearanceParams]):
             check_choice("kind", name, KINDS)
         self.strength = _check_strength(strength)
         self.p = check_probability("p", p)
+        self.image_p = check_probability("image_p", image_p)
         names = {name for kind in self.kinds for name in KINDS[kind]}
         self.effects = tuple(effect for name, effect in EFFECTS.items() if name in names)
 
@@ -84,15 +87,16 @@ class Appearance(DrawnTransform[AppearanceParams]):
     ) -> AppearanceParams:
         """Draw params for ``count`` images without the images; arguments as in `forward`."""
         columns = [2, *(1 + len(effect.parameters) for effect in self.effects)]
-        drawn = uniforms(self._keys(count, generator, ids), sum(columns))
-        first, *rest = drawn.split(columns, dim=1)
+        drawn = uniforms(self._keys(count, generator, ids), sum(columns) + 1)
+        first, *rest, last = drawn.split([*columns, 1], dim=1)
+        changed = last[:, 0] < self.image_p
         kind = (first[:, 0] * len(self.kinds)).long()
         low, high = self.strength
         strength = low + (high - low) * first[:, 1]
         values = {}
         for effect, own in zip(self.effects, rest, strict=True):
             has = torch.tensor([effect.name in KINDS[name] for name in self.kinds])[kind]
-            values[effect.name] = _draw(effect, own, strength, has & (own[:, 0] < self.p))
+            values[effect.name] = _draw(effect, own, strength, has & changed & (own[:, 0] < self.p))
         return AppearanceParams(values)
 
     def apply_transform(self, image: AnyImage | Images, params: AppearanceParams) -> AnyImage:
@@ -120,7 +124,8 @@ class Appearance(DrawnTransform[AppearanceParams]):
 
     def extra_repr(self) -> str:
         """Return the settings for ``repr``."""
-        return f"{', '.join(map(repr, self.kinds))}, strength={self.strength}, p={self.p}"
+        kinds = ", ".join(map(repr, self.kinds))
+        return f"{kinds}, strength={self.strength}, p={self.p}, image_p={self.image_p}"
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Series:
-    """One series: networks trained with and without `Appearance("stained")`.
+    """One series: networks trained with and without ``Appearance("stained", strength=1.0)``.
 
     Attributes:
         record: Name of its record in ``benchmarks/results``.
@@ -37,7 +37,8 @@ class Series:
     def text(self) -> str:
         """The series in a sentence."""
         return (
-            f"{self.networks} scored {self.plain:.2f} without and {self.score:.2f} with them "
+            f"{self.networks} scored {self.plain:.2f} without and {self.score:.2f} with them at "
+            f"strength 1 "
             f"(a gain of {self.gain:.2f}, {self.low:.2f} to {self.high:.2f}, {self.runs} runs; "
             f"{self.home[0]:.2f} and {self.home[1]:.2f} in the laboratories of the training; "
             f"strong colour jitter gained {self.jitter:.2f})"

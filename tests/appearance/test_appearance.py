@@ -255,3 +255,14 @@ def test_a_call_with_params_draws_nothing(pictures):
     state = torch.random.get_rng_state()
     change_appearance(pictures, params)
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_a_share_of_the_images_changes_and_those_as_without_it():
+    images = torch.rand(200, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    every, some = (Appearance("stained", strength=1.0, image_p=p, seed=3)(images) for p in (1, 0.5))
+    left = (some == images).flatten(1).all(dim=1)
+    assert 70 < int(left.sum()) < 130
+    assert torch.equal(some[~left], every[~left])
+    assert torch.equal(Appearance("stained", image_p=0.0)(images), images)
+    with pytest.raises(ValueError, match="image_p"):
+        Appearance("stained", image_p=1.5)
