@@ -109,15 +109,17 @@ def _shift(results: Record) -> str:
 
 def _runs_text(rows: Sequence[Record]) -> str:
     """Return what the columns say that come from the runs, or that the runs are lost."""
-    if not any("home over none" in row for row in rows):
+    if not any("minutes" in row for row in rows):
         return (
             "The runs of this record were not kept: other paired differences cannot be computed "
             "from it."
         )
-    return (
+    paired = (
         "`over strong jitter`, tested alike and as it is, and `at home, over none` are paired over "
-        "the same runs, with 95 % intervals. `minutes`: median time of a training, one thread, on "
-        "a machine that did other work, too."
+        "the same runs, with 95 % intervals. "
+    )
+    return (paired if any("home over none" in row for row in rows) else "") + (
+        "`minutes`: median time of a training, one thread, on a machine that did other work, too."
     )
 
 
@@ -753,6 +755,7 @@ def _cells(results: Record) -> str:
 
 SECTIONS: dict[str, tuple[str, Callable[[Record], str]]] = {
     "shift-arms": ("White cells: four classes, three laboratories", _shift),
+    "shift-select": ("White cells: nearest or random styles at test time", _shift),
     "shift-arms-long": ("White cells: four times as many steps", _shift),
     "shift-imagenet": ("White cells: a network with ImageNet weights, fine-tuned", _shift),
     "shift-advice": ("White cells: alignment where it is advised", _shift),
