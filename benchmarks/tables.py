@@ -109,7 +109,7 @@ def _shift(results: Record) -> str:
 
 def _runs_text(rows: Sequence[Record]) -> str:
     """Return what the columns say that come from the runs, or that the runs are lost."""
-    if not any("minutes" in row for row in rows):
+    if not any("minutes" in row or "home over none" in row for row in rows):
         return (
             "The runs of this record were not kept: other paired differences cannot be computed "
             "from it."
