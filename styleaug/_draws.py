@@ -17,7 +17,6 @@ import numpy as np
 import torch
 import torch.distributed
 import torch.utils.data
-from torch import Tensor
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FACTORS = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -105,10 +104,11 @@ def process_stream() -> int:
     return _as_number(name)
 
 
-def uniforms(keys: np.ndarray, columns: int) -> Tensor:
+def uniforms(keys: np.ndarray, columns: int) -> np.ndarray:
     """Return ``(len(keys), columns)`` float64 numbers in [0, 1), one row per key (SplitMix64)."""
     bits = _mix(keys[:, None] + _steps(columns))
-    return torch.from_numpy((bits >> _UNUSED).astype(np.float64) * 2.0**-53)
+    numbers: np.ndarray = (bits >> _UNUSED).astype(np.float64) * 2.0**-53
+    return numbers
 
 
 @cache
@@ -133,4 +133,4 @@ def _as_number(item: int | str) -> int:
 def _rank() -> int:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank()
-    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")))
+    return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0)

@@ -115,8 +115,12 @@ def _check_entries(
 
 
 def _is_id(item: object) -> bool:
+    if type(item) is int:  # asking an abstract class takes several times as long
+        return item >= 0
     return isinstance(item, Integral) and not isinstance(item, bool) and int(item) >= 0
 
 
 def _is_strength(item: object) -> bool:
+    if type(item) is float:
+        return 0.0 <= item <= 1.0
     return isinstance(item, Real) and not isinstance(item, bool) and 0.0 <= float(item) <= 1.0

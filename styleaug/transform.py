@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -170,11 +171,11 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         keys = self._keys(count, generator, ids)
         if not self.per_instance:
             keys = keys[:1].repeat(count)
-        gate, strength, choice = uniforms(keys, 3).unbind(1)
+        gate, strength, choice = uniforms(keys, 3).T
         applied = self._applied(gate)
         if count == 1 and isinstance(self.source, BatchStyles):
             warnings.warn("styles='batch' leaves a batch of one image as it is.", stacklevel=3)
-            applied = torch.zeros_like(applied)
+            applied = np.zeros_like(applied)
         low, high = self.alpha
         style = self.source.draw(choice, applied)
         return StyleParams(
@@ -312,12 +313,13 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         gate = f"p={self.p}" if self.portion is None else f"portion={self.portion}"
         return f"{self._lazy.label!r}, styles={self.source!r}, alpha={self.alpha}, {gate}"
 
-    def _applied(self, gate: Tensor) -> Tensor:
+    def _applied(self, gate: np.ndarray) -> np.ndarray:
+        applied: np.ndarray = gate < self.p
         if self.portion is None:
-            return gate < self.p
+            return applied
         count = max(1, int(self.portion * len(gate)))
-        applied = torch.zeros(len(gate), dtype=torch.bool)
-        applied[gate.argsort(stable=True)[:count]] = True
+        applied[:] = False
+        applied[gate.argsort(kind="stable")[:count]] = True
         return applied
 
     def _images(self, image: AnyImage | Images) -> Images:
@@ -361,10 +363,10 @@ class StyleTransfer(DrawnTransform[StyleParams]):
             codes = self.source.codes(styles, batch.to(device), stylizer)
         maps = None if regions is None else take_rows(regions, index)
         strengths = [params.alpha[row] for row in rows]
-        alpha = upload(strengths, device, dtype=torch.float32)
         if isinstance(stylizer, ChannelwiseStylizer) and stylizer.takes(picked, device):
-            return put_rows(batch, index, stylizer.stylize_bytes(picked, codes, alpha))
+            return put_rows(batch, index, stylizer.stylize_bytes(picked, codes, strengths))
 
+        alpha = upload(strengths, device, dtype=torch.float32)
         forward = self._lazy.method("forward", device)
 
         def paint(some: slice) -> Tensor:
@@ -382,9 +384,10 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         return match_color(stylized, content) if self.preserve_color else stylized
 
     def _check_params(self, images: Images, params: StyleParams) -> None:
-        if len(params) != len(images):
-            raise ValueError(f"params must hold {len(images)} images, got {len(params)}.")
-        expected = self.source.fingerprint(len(images))
+        count = len(images)
+        if len(params) != count:
+            raise ValueError(f"params must hold {count} images, got {len(params)}.")
+        expected = self.source.fingerprint(count)
         if params.fingerprint != expected:
             raise ValueError(
                 f"params must be drawn from these styles ({expected}), got params of "

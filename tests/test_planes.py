@@ -81,7 +81,7 @@ def test_pixels_do_not_depend_on_what_counts_them(monkeypatch, name, channels):
     stylizer = create_stylizer(name)
     images = torch.from_numpy(_image(61, 47, channels)).permute(0, 3, 1, 2)
     styles = torch.from_numpy(_image(50, 60, seed=1) // 2 + 60).permute(0, 3, 1, 2)
-    strengths = torch.tensor([1.0, 0.4])
+    strengths = [1.0, 0.4]
 
     def painted():
         return stylizer.stylize_bytes(images, stylizer.encode_bytes(styles), strengths)

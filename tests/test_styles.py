@@ -25,17 +25,15 @@ def folder(tmp_path, photos):
 
 @given(st.integers(2, 12), st.integers(0, 2**31), st.sampled_from(["batch", "applied"]))
 def test_nobody_gets_its_own_style(count, seed, within):
-    generator = torch.Generator().manual_seed(seed)
-    uniforms = torch.rand(count, generator=generator, dtype=torch.float64)
-    applied = torch.rand(count, generator=generator) < 0.6
+    generator = np.random.default_rng(seed)
+    uniforms, applied = generator.random(count), generator.random(count) < 0.6
     ids = BatchStyles(within).draw(uniforms, applied)
     assert all(style != row and 0 <= style < count for row, style in enumerate(ids))
 
 
 @given(st.integers(2, 12), st.integers(0, 2**31))
 def test_applied_images_pass_their_styles_round(count, seed):
-    uniforms = torch.rand(12, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    applied = torch.arange(12) < count
+    uniforms, applied = np.random.default_rng(seed).random(12), np.arange(12) < count
     ids = BatchStyles("applied").draw(uniforms, applied)
     visited, row = [], 0
     for _ in range(count):
@@ -46,8 +44,8 @@ def test_applied_images_pass_their_styles_round(count, seed):
 
 
 def test_every_other_image_of_the_batch_is_drawn():
-    uniforms = torch.rand(2000, 5, dtype=torch.float64)
-    applied = torch.ones(5, dtype=torch.bool)
+    uniforms = np.random.default_rng(0).random((2000, 5))
+    applied = np.ones(5, dtype=bool)
     drawn = {BatchStyles().draw(row, applied)[0] for row in uniforms}
     assert drawn == {1, 2, 3, 4}
 
@@ -189,8 +187,7 @@ def test_names_go_with_their_styles(photos, tmp_path):
 
 def test_every_style_is_drawn_equally_often(photos):
     bank = StyleBank.from_images(photos, "colorist")
-    uniforms = torch.arange(400, dtype=torch.float64) / 400
-    drawn = bank.draw(uniforms, torch.ones(400, dtype=torch.bool))
+    drawn = bank.draw(np.arange(400) / 400, np.ones(400, dtype=bool))
     assert [drawn.count(style) for style in range(4)] == [100] * 4
 
 

@@ -87,7 +87,7 @@ class Appearance(DrawnTransform[AppearanceParams]):
     ) -> AppearanceParams:
         """Draw params for ``count`` images without the images; arguments as in `forward`."""
         columns = [2, *(1 + len(effect.parameters) for effect in self.effects)]
-        drawn = uniforms(self._keys(count, generator, ids), sum(columns) + 1)
+        drawn = torch.from_numpy(uniforms(self._keys(count, generator, ids), sum(columns) + 1))
         first, *rest, last = drawn.split([*columns, 1], dim=1)
         changed = last[:, 0] < self.image_p
         kind = (first[:, 0] * len(self.kinds)).long()

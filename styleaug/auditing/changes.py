@@ -193,7 +193,7 @@ def effect_ends(
         {'point-spread': ((0.85...,),)}
     """
     keys = id_keys(seed, [f"{effect.name} of {name}" for name in names])
-    drawn = uniforms(keys, len(effect.parameters))
+    drawn = torch.from_numpy(uniforms(keys, len(effect.parameters)))
     strength = torch.tensor(list(strengths), dtype=torch.float64)
     columns = [
         _end(parameter, place, strength)

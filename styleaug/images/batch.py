@@ -66,7 +66,7 @@ class Images:
     back: Callable[[Tensor], Tensor] = _as_it_is
 
     def __len__(self) -> int:
-        return len(self.batch)
+        return self.batch.shape[0]
 
     def __getitem__(self, rows: slice) -> Images:
         """Return some images of a batch; not possible for images with a value range."""
@@ -269,7 +269,7 @@ def collect(parts: Iterator[Tensor], total: int) -> Tensor:
 
 def row_index(rows: list[int], batch: Tensor) -> Tensor | None:
     """Return rows of a batch on its device; None if these are all rows in their order."""
-    if rows == list(range(len(batch))):
+    if rows == list(range(batch.shape[0])):
         return None
     return upload(rows, batch.device)
 

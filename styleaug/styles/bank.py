@@ -9,6 +9,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.progress import track
 from torch import Tensor
@@ -311,9 +312,10 @@ class StyleBank:
             self._digest = f"bank:{self.code.digest()[:16]}"
         return self._digest
 
-    def draw(self, uniforms: Tensor, applied: Tensor) -> list[int]:
+    def draw(self, uniforms: np.ndarray, applied: np.ndarray) -> list[int]:
         """Return a style id for every image; all styles are equally likely."""
-        return [int(place * len(self)) for place in uniforms.tolist()]
+        count = len(self)
+        return [int(place * count) for place in uniforms.tolist()]
 
     def codes(self, ids: Sequence[int], batch: Tensor, stylizer: Stylizer) -> StyleCode:
         """Return the codes of some style ids on the device of the batch."""

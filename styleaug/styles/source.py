@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from styleaug._checks import check_choice
@@ -28,7 +28,7 @@ class StyleSource(Protocol):
         """Return a text that identifies the styles; drawn ids are valid only for equal ones."""
         ...
 
-    def draw(self, uniforms: Tensor, applied: Tensor) -> list[int]:
+    def draw(self, uniforms: np.ndarray, applied: np.ndarray) -> list[int]:
         """Return one style id per image.
 
         Args:
@@ -61,7 +61,7 @@ class BatchStyles:
 
     Example:
         >>> source = BatchStyles()
-        >>> source.draw(torch.tensor([0.0, 0.9]), torch.tensor([True, True]))
+        >>> source.draw(np.array([0.0, 0.9]), np.array([True, True]))
         [1, 0]
     """
 
@@ -73,16 +73,17 @@ class BatchStyles:
         """Return the size of the batch: ids are positions in it."""
         return f"batch:{batch_size}"
 
-    def draw(self, uniforms: Tensor, applied: Tensor) -> list[int]:
+    def draw(self, uniforms: np.ndarray, applied: np.ndarray) -> list[int]:
         """Return the position of another image for every image."""
         count = len(uniforms)
-        steps = 1 + (uniforms * (count - 1)).long()
-        ids = (torch.arange(count) + steps) % count
-        if self.within == "applied" and int(applied.sum()) > 1:
-            rows = applied.nonzero().flatten()
+        steps = 1 + (uniforms * (count - 1)).astype(np.int64)
+        ids = (np.arange(count) + steps) % count
+        if self.within == "applied" and applied.sum() > 1:
+            rows = applied.nonzero()[0]
             circle = rows[uniforms[rows].argsort()]
-            ids[circle] = circle.roll(-1)
-        return ids.tolist()
+            ids[circle] = np.roll(circle, -1)
+        drawn: list[int] = ids.tolist()
+        return drawn
 
     def codes(
         self,

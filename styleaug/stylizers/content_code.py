@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from styleaug.stylizers.base import Maps, Stylizer, check_unit_images
 from styleaug.stylizers.code import StyleCode
 
 _OWN = "own."
+Kept = TypeVar("Kept")
 
 
 class ContentCoded(Stylizer):
@@ -116,14 +118,14 @@ class ContentCoded(Stylizer):
         return StyleCode(maps, self.identity)
 
 
-def own_maps(maps: Maps) -> Maps:
+def own_maps(maps: Mapping[str, Kept]) -> dict[str, Kept]:
     """Return the maps of the content contained in those of a style; empty if there are none.
 
     Example:
         >>> list(own_maps({"mean": torch.zeros(1), "own.mean": torch.ones(1)}))
         ['mean']
     """
-    return {key.removeprefix(_OWN): tensor for key, tensor in maps.items() if key.startswith(_OWN)}
+    return {key.removeprefix(_OWN): kept for key, kept in maps.items() if key.startswith(_OWN)}
 
 
 def check_takes_content_code(stylizer: Stylizer) -> ContentCoded:

@@ -9,7 +9,7 @@ from torch import Tensor
 from styleaug.images.planes import LEVELS as _LEVELS
 from styleaug.images.planes import counts
 from styleaug.stylizers.base import Maps
-from styleaug.stylizers.channelwise import VALUES, ChannelwiseStylizer
+from styleaug.stylizers.channelwise import VALUES, Arrays, ChannelwiseStylizer
 
 
 class HistogramMatching(ChannelwiseStylizer):
@@ -39,17 +39,16 @@ class HistogramMatching(ChannelwiseStylizer):
     def _encode_style(self, style: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
         return {"cdf": cumulative_histogram(_nearest_level(style), weights)}
 
-    def _encode_bytes(self, pixels: np.ndarray) -> dict[str, Tensor]:
+    def _encode_bytes(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
         shares = counts(pixels).cumsum(axis=2, dtype=np.float64) / pixels[0, 0].size
-        return {"cdf": torch.from_numpy(shares)}
+        return {"cdf": shares}
 
-    def _mapped_levels(self, own: Maps, maps: Maps, alpha: Tensor) -> np.ndarray:
-        # the same in NumPy, whose calls take a fraction of the time on a few numbers
-        ranks, styles = (kept["cdf"].numpy() for kept in (own, maps))
+    def _mapped_levels(self, own: Arrays, maps: Arrays, alpha: np.ndarray) -> np.ndarray:
+        ranks, styles = own["cdf"], maps["cdf"]
         pairs = zip(ranks.reshape(-1, _LEVELS), styles.reshape(-1, _LEVELS), strict=True)
         rows = [_transport(*pair) for pair in pairs]
         tables = np.array(rows, np.float32).reshape(ranks.shape)
-        weaker: np.ndarray = _IDENTITY + alpha.numpy()[:, None, None] * (tables - _IDENTITY)
+        weaker: np.ndarray = _IDENTITY + alpha[:, None, None] * (tables - _IDENTITY)
         return weaker
 
     def _mapped(self, values: Tensor, own: Maps, maps: Maps, alpha: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ def random_styles(ids: Sequence[int | str], total: int, count: int, seed: int) -
         ... )
         True
     """
-    return uniforms(id_keys(seed, ids), total).argsort(dim=1)[:, :count]
+    return torch.from_numpy(uniforms(id_keys(seed, ids), total).argsort(axis=1)[:, :count])
 
 
 def closest_styles(vectors: Tensor, bank: StyleBank, count: int, *, farthest: bool) -> Tensor:

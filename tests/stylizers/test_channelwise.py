@@ -71,8 +71,8 @@ def test_no_strength_and_one_color_keep_their_bits(name):
     stylizer = create_stylizer(name)
     images = torch.stack([_images(3)[0], torch.full((3, 61, 47), 200, dtype=torch.uint8)])
     code = stylizer.encode_bytes(_images(3, 2))
-    assert torch.equal(stylizer.stylize_bytes(images, code, torch.zeros(2)), images)
-    flat = stylizer.stylize_bytes(images, code, torch.ones(2))[1]
+    assert torch.equal(stylizer.stylize_bytes(images, code, [0.0, 0.0]), images)
+    flat = stylizer.stylize_bytes(images, code, [1.0, 1.0])[1]
     assert all(len(channel.unique()) == 1 for channel in flat)
 
 
