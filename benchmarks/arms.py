@@ -21,6 +21,11 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 Augment = Callable[[Tensor], Tensor]
 BANK = 64
 P = 0.5
+COLORS = (
+    *("stain-amounts", "stain-vectors", "glass", "white-balance", "exposure", "sensor", "gamma"),
+    *("channel-gamma", "tone-curve", "saturation"),
+)
+"""Effects that send equal colours to equal ones: no light that falls off, optics, noise or file."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ def other_arms(training: Tensor, seed: int) -> dict[str, Callable[[], Arm]]:
         "wide changes of appearance": lambda: Arm(_changed(seed, (0.0, 2.0))),
         "mild changes of appearance": lambda: Arm(_changed(seed, (0.0, 1.0))),
         "changes of appearance of every second image": lambda: Arm(_changed(seed, image_p=P)),
+        "changes of colour": lambda: Arm(_changed(seed, effects=COLORS)),
         "MixStyle": lambda: Arm(mixstyle=True),
         "albumentations FDA": lambda: Arm(_albumentations("FDA", training, seed)),
         "albumentations HistogramMatching": lambda: Arm(
@@ -154,10 +160,10 @@ def _each(transform: Augment) -> Augment:
 
 
 def _changed(
-    seed: int, strength: float | tuple[float, float] = 1.0, image_p: float = 1.0
+    seed: int, strength: float | tuple[float, float] = 1.0, image_p: float = 1.0, **some: Any
 ) -> Augment:
     """Return changes of stain, light, optics, sensor and file; each for half of the images."""
-    return Appearance("stained", strength=strength, p=0.5, image_p=image_p, seed=seed)
+    return Appearance("stained", strength=strength, p=0.5, image_p=image_p, seed=seed, **some)
 
 
 def _both(first: Augment, second: Augment) -> Augment:

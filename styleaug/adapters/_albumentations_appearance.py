@@ -49,6 +49,7 @@ class Appearance(ImageOnlyTransform):  # type: ignore[misc]
         kind: Kind of the images, or several, as in `styleaug.appearance.Appearance`.
         strength: Width of the ranges, one number or a range, from 0 to 2.
         effect_p: Probability of each effect, the ``p`` of `styleaug.appearance.Appearance`.
+        effects: Names of the effects that may be drawn; None: all of the kinds.
         p: Probability of the call.
 
     Targets:
@@ -72,17 +73,19 @@ class Appearance(ImageOnlyTransform):  # type: ignore[misc]
         kind: str | Sequence[str]
         strength: float | tuple[float, float]
         effect_p: float
+        effects: Sequence[str] | None
 
     def __init__(
         self,
         kind: str | Sequence[str] = "stained",
         strength: float | tuple[float, float] = (0.0, 1.0),
         effect_p: float = 0.5,
+        effects: Sequence[str] | None = None,
         p: float = 1.0,
     ) -> None:
         super().__init__(p=p)
-        self.kind, self.strength, self.effect_p = kind, strength, effect_p
-        self._core = CoreAppearance(kind, strength=strength, p=effect_p)
+        self.kind, self.strength, self.effect_p, self.effects = kind, strength, effect_p, effects
+        self._core = CoreAppearance(kind, strength=strength, p=effect_p, effects=effects)
         self._stream = WorkerStream()
 
     def __call__(self, *args: Any, force_apply: bool = False, **kwargs: Any) -> Any:

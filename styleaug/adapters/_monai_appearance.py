@@ -35,6 +35,7 @@ class RandAppearance(RandDrawn):
         prob: Probability of the transform.
         strength: Width of the ranges, one number or a range, from 0 to 2.
         effect_p: Probability of each effect, the ``p`` of `styleaug.appearance.Appearance`.
+        effects: Names of the effects that may be drawn; None: all of the kinds.
         **how: ``channel_mode``, ``a_min``, ``a_max``, ``slice_axis``, ``window`` and
             ``out_of_range`` as in `styleaug.adapters.monai.StyleTransfer`.
 
@@ -55,9 +56,10 @@ class RandAppearance(RandDrawn):
         prob: float = 1.0,
         strength: float | tuple[float, float] = (0.0, 1.0),
         effect_p: float = 0.5,
+        effects: Sequence[str] | None = None,
         **how: Unpack[Reading],
     ) -> None:
-        self.core = Appearance(kind, strength=strength, p=effect_p)
+        self.core = Appearance(kind, strength=strength, p=effect_p, effects=effects)
         self.layout = Layout(**how)
         super().__init__(prob, self.core)
 
@@ -87,6 +89,7 @@ class RandAppearanced(RandomizableTransform, MapTransform, InvertibleTransform):
         prob: Probability of the transform.
         strength: Width of the ranges.
         effect_p: Probability of each effect.
+        effects: Names of the effects that may be drawn.
         allow_missing_keys: Whether samples may lack keys.
         **how: As in `RandAppearance`.
 
@@ -105,12 +108,13 @@ class RandAppearanced(RandomizableTransform, MapTransform, InvertibleTransform):
         prob: float = 1.0,
         strength: float | tuple[float, float] = (0.0, 1.0),
         effect_p: float = 0.5,
+        effects: Sequence[str] | None = None,
         allow_missing_keys: bool = False,
         **how: Unpack[Reading],
     ) -> None:
         MapTransform.__init__(self, keys, allow_missing_keys)
         RandomizableTransform.__init__(self, 1.0)
-        self.transform = RandAppearance(kind, prob, strength, effect_p, **how)
+        self.transform = RandAppearance(kind, prob, strength, effect_p, effects, **how)
 
     def set_random_state(self, seed: int | None = None, state: Any = None) -> RandAppearanced:
         """Seed the transform that this one owns."""

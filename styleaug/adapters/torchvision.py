@@ -223,6 +223,7 @@ class Appearance(v2.Transform):  # type: ignore[misc]
         strength: Width of the ranges, one number or a range, from 0 to 2.
         p: Probability of each effect.
         image_p: Probability that a sample, or an image of a batch, is changed at all.
+        effects: Names of the effects that may be drawn; None: all of the kinds.
         seed: Draw from a stream of its own; None draws from PyTorch's generator.
 
     Raises:
@@ -245,10 +246,13 @@ class Appearance(v2.Transform):  # type: ignore[misc]
         strength: float | tuple[float, float] = (0.0, 1.0),
         p: float = 0.5,
         image_p: float = 1.0,
+        effects: Sequence[str] | None = None,
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        self._core = CoreAppearance(kind, strength=strength, p=p, image_p=image_p, seed=seed)
+        self._core = CoreAppearance(
+            kind, strength=strength, p=p, image_p=image_p, effects=effects, seed=seed
+        )
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """Draw once for the call: a row per image of the largest batch among the inputs."""

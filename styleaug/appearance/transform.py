@@ -36,6 +36,7 @@ class Appearance(DrawnTransform[AppearanceParams]):
             uniformly for every image.
         p: Probability of each effect.
         image_p: Probability that an image is changed at all.
+        effects: Names of `EFFECTS` that may be drawn, of those of the kinds; None: all of them.
         seed: Draw from a random stream of its own instead of PyTorch's generator. Every rank and
             loader worker gets a different stream.
 
@@ -66,6 +67,7 @@ class Appearance(DrawnTransform[AppearanceParams]):
         strength: float | tuple[float, float] = (0.0, 1.0),
         p: float = 0.5,
         image_p: float = 1.0,
+        effects: Sequence[str] | None = None,
         seed: int | None = None,
     ) -> None:
         super().__init__(seed)
@@ -75,7 +77,7 @@ class Appearance(DrawnTransform[AppearanceParams]):
         self.strength = _check_strength(strength)
         self.p = check_probability("p", p)
         self.image_p = check_probability("image_p", image_p)
-        names = {name for kind in self.kinds for name in KINDS[kind]}
+        names = _check_effects(effects, self.kinds)
         self.effects = tuple(effect for name, effect in EFFECTS.items() if name in names)
 
     def draw_params(
@@ -125,7 +127,10 @@ class Appearance(DrawnTransform[AppearanceParams]):
     def extra_repr(self) -> str:
         """Return the settings for ``repr``."""
         kinds = ", ".join(map(repr, self.kinds))
-        return f"{kinds}, strength={self.strength}, p={self.p}, image_p={self.image_p}"
+        text = f"{kinds}, strength={self.strength}, p={self.p}, image_p={self.image_p}"
+        names = [effect.name for effect in self.effects]
+        whole = set(names) == _names_of(self.kinds)
+        return text if whole else f"{text}, effects={names}"
 
 
 @torch.no_grad()
@@ -162,6 +167,25 @@ def _draw(
         value = parameter.at(place, strength)
         columns.append(torch.where(on, value, torch.full_like(value, parameter.neutral)))
     return tuple(map(tuple, torch.stack(columns, dim=1).tolist()))
+
+
+def _names_of(kinds: Sequence[str]) -> set[str]:
+    return {name for kind in kinds for name in KINDS[kind]}
+
+
+def _check_effects(effects: Sequence[str] | None, kinds: Sequence[str]) -> set[str]:
+    """Return the names of the effects to draw, or raise where the kinds have no such effect."""
+    there = _names_of(kinds)
+    if effects is None:
+        return there
+    names = [effects] if isinstance(effects, str) else list(effects)
+    wrong = [name for name in names if name not in there]
+    if wrong or not names:
+        raise ValueError(
+            f"effects must be some of those of {', '.join(map(repr, kinds))}, "
+            f"{[name for name in EFFECTS if name in there]}, got {wrong or names}."
+        )
+    return set(names)
 
 
 def _check_strength(strength: float | tuple[float, float]) -> tuple[float, float]:

@@ -109,7 +109,9 @@ def test_targets_of_albumentations_share_a_draw_and_masks_stay(array):
 
 
 def test_a_saved_pipeline_of_albumentations_is_the_same(array):
-    transform = on_albumentations.Appearance(["stained", "photograph"], (0.5, 2.0), 0.9, p=0.8)
+    transform = on_albumentations.Appearance(
+        ["stained", "photograph"], (0.5, 2.0), 0.9, ["gamma", "noise", "glass"], p=0.8
+    )
     pipeline = A.Compose([transform], seed=4)
     saved = A.to_dict(pipeline)
     name = saved["transform"]["transforms"][0]["__class_fullname__"]
@@ -194,3 +196,18 @@ def test_wrong_arguments_are_refused_at_once(make):
         make("tissue")
     with pytest.raises(ValueError, match="strength must be"):
         make("stained", strength=3.0)
+
+
+def test_every_host_draws_the_named_effects_alone(image, array):
+    some = {"strength": 1.0, "effects": ["saturation"]}
+    grey = array.mean(axis=2, keepdims=True).repeat(3, axis=2).astype(array.dtype)
+    flat = torch.from_numpy(grey).permute(2, 0, 1)
+    for painted in (
+        on_torchvision.Appearance(p=1.0, **some)(flat),
+        on_monai.RandAppearance(effect_p=1.0, **some)(flat),
+        on_monai.RandAppearanced("image", effect_p=1.0, **some)({"image": flat})["image"],
+    ):
+        assert torch.equal(torch.as_tensor(painted), flat)  # grey has no saturation to change
+    painted = on_albumentations.Appearance(effect_p=1.0, **some)(image=grey)["image"]
+    assert np.array_equal(painted, grey)
+    assert not torch.equal(on_torchvision.Appearance(p=1.0, **some)(image), image)

@@ -219,6 +219,8 @@ def test_what_comes_in_comes_out(layout):
         ({"strength": (0.5, 0.2)}, "strength"),
         ({"strength": float("nan")}, "strength"),
         ({"p": 1.5}, "p must be"),
+        ({"effects": ["veil", "gamma"]}, "effects must be some of .*got .'veil'.*"),
+        ({"effects": []}, "effects must be"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
@@ -266,3 +268,18 @@ def test_a_share_of_the_images_changes_and_those_as_without_it():
     assert torch.equal(Appearance("stained", image_p=0.0)(images), images)
     with pytest.raises(ValueError, match="image_p"):
         Appearance("stained", image_p=1.5)
+
+
+def test_only_the_named_effects_are_drawn():
+    colors = ("gamma", "white-balance")
+    transform = Appearance("stained", effects=colors, p=1.0, strength=1.0, seed=0)
+    params = transform.draw_params(3)
+    assert set(params.values) == set(colors)
+    flat = torch.full((3, 3, 16, 16), 0.4)
+    changed = transform.apply_transform(flat, params)
+    assert not torch.equal(changed, flat)
+    assert torch.equal(changed, changed[..., :1, :1].expand_as(changed))
+    assert "effects=['white-balance', 'gamma']" in repr(transform)
+    assert "effects" not in repr(Appearance("stained"))
+    alone = Appearance("stained", effects="gamma", p=1.0).draw_params(1)
+    assert list(alone.values) == ["gamma"]
