@@ -206,7 +206,7 @@ def draw_change(kind: str, rng: np.random.Generator) -> Change:
 
 def _wide(kind: str, seed: int) -> Change:
     """Return an appearance of ranges 1.3 to 1.7 times as wide as those of strength 1.2."""
-    drawn = Appearance(kind, strength=(1.6, 2.0), p=0.35)
+    drawn = Appearance(kind, strength=(1.6, 2.0), p=0.35, image_p=1.0)
     params = drawn.draw_params(1, torch.Generator().manual_seed(seed))
     kept = params.without("noise", "jpeg", "illumination")
     return lambda image: change_appearance(image, kept)

@@ -105,7 +105,7 @@ def arms(training: Tensor, seed: int) -> dict[str, Callable[[], Arm]]:
         "strong jitter": lambda: Arm(jitter(0.5, 0.1)),
         "HED jitter": lambda: Arm(hed_jitter),
         "colorist": lambda: Arm(_recoloured(training, seed)),
-        "appearance": lambda: Arm(Appearance(KIND, seed=seed)),
+        "appearance": lambda: Arm(Appearance(KIND, strength=(0.0, 1.0), image_p=1.0, seed=seed)),
     }
 
 

@@ -143,7 +143,7 @@ def plain_arms(p: float, seed: int) -> dict[str, Arm]:
         seed: Of the draws of ours; jitter draws from PyTorch's generator.
     """
     jitter = v2.ColorJitter(brightness=0.5, contrast=0.5)
-    changes = Appearance("ct", p=p, seed=seed)
+    changes = Appearance("ct", strength=(0.0, 1.0), p=p, image_p=1.0, seed=seed)
     return {
         "none": Arm(),
         "jitter": Arm(lambda images: torch.stack([_sometimes(jitter, x, p) for x in images])),

@@ -146,7 +146,7 @@ def _wide(
 ) -> dict[str, tuple[tuple[float, ...], ...]]:
     """Draw some effects of a kind of images, far from neutral."""
     generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-    drawn = Appearance(kind, strength=(1.6, 2.0), p=p).draw_params(1, generator)
+    drawn = Appearance(kind, strength=(1.6, 2.0), p=p, image_p=1.0).draw_params(1, generator)
     return {name: drawn.values[name] for name in names}
 
 

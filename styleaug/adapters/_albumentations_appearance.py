@@ -78,14 +78,16 @@ class Appearance(ImageOnlyTransform):  # type: ignore[misc]
     def __init__(
         self,
         kind: str | Sequence[str] = "stained",
-        strength: float | tuple[float, float] = (0.0, 1.0),
+        strength: float | tuple[float, float] = 1.0,
         effect_p: float = 0.5,
         effects: Sequence[str] | None = None,
-        p: float = 1.0,
+        p: float = 0.5,
     ) -> None:
         super().__init__(p=p)
         self.kind, self.strength, self.effect_p, self.effects = kind, strength, effect_p, effects
-        self._core = CoreAppearance(kind, strength=strength, p=effect_p, effects=effects)
+        self._core = CoreAppearance(
+            kind, strength=strength, p=effect_p, image_p=1.0, effects=effects
+        )
         self._stream = WorkerStream()
 
     def __call__(self, *args: Any, force_apply: bool = False, **kwargs: Any) -> Any:

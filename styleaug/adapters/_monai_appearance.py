@@ -53,13 +53,13 @@ class RandAppearance(RandDrawn):
     def __init__(
         self,
         kind: str | Sequence[str] = "stained",
-        prob: float = 1.0,
-        strength: float | tuple[float, float] = (0.0, 1.0),
+        prob: float = 0.5,
+        strength: float | tuple[float, float] = 1.0,
         effect_p: float = 0.5,
         effects: Sequence[str] | None = None,
         **how: Unpack[Reading],
     ) -> None:
-        self.core = Appearance(kind, strength=strength, p=effect_p, effects=effects)
+        self.core = Appearance(kind, strength=strength, p=effect_p, image_p=1.0, effects=effects)
         self.layout = Layout(**how)
         super().__init__(prob, self.core)
 
@@ -105,8 +105,8 @@ class RandAppearanced(RandomizableTransform, MapTransform, InvertibleTransform):
         self,
         keys: KeysCollection,
         kind: str | Sequence[str] = "stained",
-        prob: float = 1.0,
-        strength: float | tuple[float, float] = (0.0, 1.0),
+        prob: float = 0.5,
+        strength: float | tuple[float, float] = 1.0,
         effect_p: float = 0.5,
         effects: Sequence[str] | None = None,
         allow_missing_keys: bool = False,

@@ -243,9 +243,9 @@ class Appearance(v2.Transform):  # type: ignore[misc]
         self,
         kind: str | Sequence[str] = "stained",
         *,
-        strength: float | tuple[float, float] = (0.0, 1.0),
+        strength: float | tuple[float, float] = 1.0,
         p: float = 0.5,
-        image_p: float = 1.0,
+        image_p: float = 0.5,
         effects: Sequence[str] | None = None,
         seed: int | None = None,
     ) -> None:

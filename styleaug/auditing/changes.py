@@ -171,7 +171,7 @@ def drawn_laboratory(kind: str, number: int, strength: float, seed: int) -> OneA
 
     The same number gives the same appearance at every strength, scaled towards neutral.
     """
-    draw = Appearance(kind, strength=strength, p=0.5, seed=seed)
+    draw = Appearance(kind, strength=strength, p=0.5, image_p=1.0, seed=seed)
     params = draw.draw_params(1, ids=[f"{LABORATORY} {number}"])
     values = {name: rows[0] for name, rows in params.values.items()}
     return OneAppearance(LABORATORY, str(number + 1), strength, values, seed)

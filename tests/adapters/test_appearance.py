@@ -30,7 +30,7 @@ def array(image):
 
 
 def _alone(image, integer, kind="stained", count=1):
-    core = Appearance(kind, p=0.8)
+    core = Appearance(kind, p=0.8, image_p=1.0)
     params = core.draw_params(1, torch.Generator().manual_seed(integer)).repeat(count)
     return core.apply_transform(image, params)
 
@@ -41,7 +41,7 @@ def test_an_integer_of_the_host_stands_for_one_appearance(image, array):
     in_albumentations = on_albumentations.Appearance(effect_p=0.8)
     painted = in_albumentations.apply(array, appearance_seed=7)
     assert np.array_equal(painted, expected.permute(1, 2, 0).numpy())
-    in_monai = on_monai.RandAppearance(effect_p=0.8)
+    in_monai = on_monai.RandAppearance(prob=1.0, effect_p=0.8)
     in_monai.set_random_state(3)
     changed = in_monai(image)
     in_monai.set_random_state(3)
@@ -50,7 +50,7 @@ def test_an_integer_of_the_host_stands_for_one_appearance(image, array):
 
 
 def test_torchvision_draws_as_the_transform_alone(image):
-    alone, hosted = Appearance(seed=5), on_torchvision.Appearance(seed=5)
+    alone, hosted = (kind(image_p=1.0, seed=5) for kind in (Appearance, on_torchvision.Appearance))
     assert torch.equal(hosted(image), alone(image))
     batch = torch.stack([image, image])
     found = hosted(batch)
@@ -62,7 +62,7 @@ def test_only_the_images_of_a_torchvision_sample_change_and_share_a_draw(image):
     mask = tv_tensors.Mask(torch.ones(1, 48, 64, dtype=torch.uint8))
     picture = PIL.Image.fromarray(image.permute(1, 2, 0).numpy())
     sample = {"a": tv_tensors.Image(image), "b": picture, "mask": mask, "label": 3}
-    out = v2.Compose([on_torchvision.Appearance(p=1.0, strength=1.0, seed=0)])(sample)
+    out = v2.Compose([on_torchvision.Appearance(p=1.0, image_p=1.0, seed=0)])(sample)
     assert isinstance(out["a"], tv_tensors.Image)
     assert not torch.equal(out["a"], image)
     assert np.array_equal(np.array(out["b"]), out["a"].permute(1, 2, 0).numpy())
@@ -72,7 +72,7 @@ def test_only_the_images_of_a_torchvision_sample_change_and_share_a_draw(image):
 
 def test_a_video_has_one_appearance(image):
     video = tv_tensors.Video(torch.stack([image, image]))
-    out = on_torchvision.Appearance(p=1.0, strength=1.0, seed=0)(video)
+    out = on_torchvision.Appearance(p=1.0, image_p=1.0, seed=0)(video)
     assert isinstance(out, tv_tensors.Video)
     assert torch.equal(out[0], out[1])
     with pytest.raises(ValueError, match="wrap images as"):
@@ -84,7 +84,7 @@ def test_a_video_has_one_appearance(image):
 def test_layouts_and_types_are_kept_in_albumentations(array, kind, dtype):
     image = array if dtype == np.uint8 else (array / 255).astype(np.float32)
     image = {"HWC": image, "HW": image[..., 0].copy(), "HW1": image[..., :1].copy()}[kind]
-    transform = on_albumentations.Appearance(strength=1.0, effect_p=1.0)
+    transform = on_albumentations.Appearance(effect_p=1.0, p=1.0)
     out = A.Compose([transform], seed=1)(image=image)["image"]
     assert out.dtype == image.dtype
     assert out.shape == image.shape
@@ -93,7 +93,7 @@ def test_layouts_and_types_are_kept_in_albumentations(array, kind, dtype):
 
 def test_targets_of_albumentations_share_a_draw_and_masks_stay(array):
     pipeline = A.Compose(
-        [on_albumentations.Appearance(strength=1.0, effect_p=1.0)],
+        [on_albumentations.Appearance(effect_p=1.0, p=1.0)],
         additional_targets={"second": "image"},
         seed=0,
     )
@@ -138,11 +138,11 @@ class _Images(Dataset):
 
 @pytest.mark.parametrize("host", ["albumentations", "monai", "torchvision"])
 def test_workers_and_epochs_draw_differently(host, image, array):
-    pipeline = A.Compose([on_albumentations.Appearance(strength=1.0, effect_p=1.0)], seed=0)
+    pipeline = A.Compose([on_albumentations.Appearance(effect_p=1.0, p=1.0)], seed=0)
     transform, seen = {
         "albumentations": (lambda x: pipeline(image=x)["image"], array),
-        "monai": (on_monai.RandAppearance(strength=1.0, effect_p=1.0), image),
-        "torchvision": (on_torchvision.Appearance(p=1.0, strength=1.0), image),
+        "monai": (on_monai.RandAppearance(prob=1.0, effect_p=1.0), image),
+        "torchvision": (on_torchvision.Appearance(p=1.0, image_p=1.0), image),
     }[host]
     torch.manual_seed(0)
     loader = DataLoader(
@@ -154,7 +154,7 @@ def test_workers_and_epochs_draw_differently(host, image, array):
 
 def test_monai_keeps_meta_data_and_undoes_nothing(image):
     scan = MetaTensor(image.float() / 255, meta={"filename_or_obj": "a.png"})
-    pipeline = Compose([on_monai.RandAppearanced(["a", "b"], effect_p=1.0, strength=1.0)])
+    pipeline = Compose([on_monai.RandAppearanced(["a", "b"], prob=1.0, effect_p=1.0)])
     pipeline.set_random_state(0)
     out = pipeline({"a": scan, "b": scan.clone(), "label": 1})
     assert not torch.equal(out["a"].as_tensor(), scan.as_tensor())
@@ -169,7 +169,7 @@ def test_monai_keeps_meta_data_and_undoes_nothing(image):
 def test_slices_of_a_volume_in_hounsfield_units_share_a_draw():
     slice_ = torch.linspace(-1000, 1000, 48 * 64).view(1, 48, 64, 1).to(torch.int16)
     volume = slice_.expand(-1, -1, -1, 3).clone()
-    transform = on_monai.RandAppearance("ct", strength=1.0, effect_p=1.0, a_min=-160.0, a_max=240.0)
+    transform = on_monai.RandAppearance("ct", 1.0, effect_p=1.0, a_min=-160.0, a_max=240.0)
     transform.set_random_state(1)
     out = transform(volume).as_tensor()
     assert out.dtype == torch.int16
@@ -203,11 +203,27 @@ def test_every_host_draws_the_named_effects_alone(image, array):
     grey = array.mean(axis=2, keepdims=True).repeat(3, axis=2).astype(array.dtype)
     flat = torch.from_numpy(grey).permute(2, 0, 1)
     for painted in (
-        on_torchvision.Appearance(p=1.0, **some)(flat),
-        on_monai.RandAppearance(effect_p=1.0, **some)(flat),
-        on_monai.RandAppearanced("image", effect_p=1.0, **some)({"image": flat})["image"],
+        on_torchvision.Appearance(p=1.0, image_p=1.0, **some)(flat),
+        on_monai.RandAppearance(prob=1.0, effect_p=1.0, **some)(flat),
+        on_monai.RandAppearanced("image", prob=1.0, effect_p=1.0, **some)({"image": flat})["image"],
     ):
         assert torch.equal(torch.as_tensor(painted), flat)  # grey has no saturation to change
-    painted = on_albumentations.Appearance(effect_p=1.0, **some)(image=grey)["image"]
+    painted = on_albumentations.Appearance(effect_p=1.0, p=1.0, **some)(image=grey)["image"]
     assert np.array_equal(painted, grey)
-    assert not torch.equal(on_torchvision.Appearance(p=1.0, **some)(image), image)
+    assert not torch.equal(on_torchvision.Appearance(p=1.0, image_p=1.0, **some)(image), image)
+
+
+def test_hosts_change_every_second_image_unless_told_otherwise(image, array):
+    keyed = on_monai.RandAppearanced("x").set_random_state(0)
+    hosts = {
+        "core": Appearance(seed=0),
+        "torchvision": on_torchvision.Appearance(seed=0),
+        "monai": on_monai.RandAppearance().set_random_state(0),
+        "monai, keys": lambda image: keyed({"x": image})["x"],
+    }
+    for name, transform in hosts.items():
+        changed = [not torch.equal(torch.as_tensor(transform(image)), image) for _ in range(60)]
+        assert 18 <= sum(changed) <= 42, name
+    pipeline = A.Compose([on_albumentations.Appearance()], seed=0)
+    changed = [not np.array_equal(pipeline(image=array)["image"], array) for _ in range(60)]
+    assert 18 <= sum(changed) <= 42

@@ -47,7 +47,7 @@ def test_ids_give_a_sample_its_appearance_whatever_comes_with_it(pictures):
 
 
 def test_params_replay_from_json_and_in_slices(pictures):
-    transform = Appearance("dermoscopy", p=1.0)
+    transform = Appearance("dermoscopy", p=1.0, image_p=1.0)
     params = transform.make_params(pictures, torch.Generator().manual_seed(0))
     again = AppearanceParams.from_json(params.to_json())
     whole = transform.apply_transform(pictures, params)
@@ -56,7 +56,7 @@ def test_params_replay_from_json_and_in_slices(pictures):
 
 
 def test_threads_never_repeat_each_others_draws():
-    transform = Appearance("ct", p=1.0, seed=3)
+    transform = Appearance("ct", p=1.0, seed=3, image_p=1.0)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
@@ -64,7 +64,7 @@ def test_threads_never_repeat_each_others_draws():
             parts = list(pool.map(lambda _: [_values(transform) for _ in range(100)], range(8)))
     finally:
         sys.setswitchinterval(interval)
-    again = Appearance("ct", p=1.0, seed=3)
+    again = Appearance("ct", p=1.0, seed=3, image_p=1.0)
     drawn = sorted(values for part in parts for values in part)
     assert drawn == sorted(_values(again) for _ in range(800))
 
@@ -77,12 +77,15 @@ def test_a_volume_is_refused_because_its_slices_are_images():
     volume = as_volumes(torch.zeros(1, 1, 32, 40, 4))
     with pytest.raises(ValueError, match="must not be a volume, got one of 4 slices"):
         Appearance("ct")(volume)
-    assert Appearance("ct", p=0.0)(volume.sliced()).shape == (1, 1, 32, 40, 4)
+    assert Appearance("ct", p=0.0, image_p=1.0)(volume.sliced()).shape == (1, 1, 32, 40, 4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_strength_or_no_probability_changes_nothing(kind, pictures):
-    for transform in (Appearance(kind, strength=0.0, p=1.0), Appearance(kind, p=0.0)):
+    for transform in (
+        Appearance(kind, strength=0.0, p=1.0, image_p=1.0),
+        Appearance(kind, p=0.0, image_p=1.0),
+    ):
         assert torch.equal(transform(pictures), pictures)
 
 
@@ -113,7 +116,7 @@ def test_rows_of_a_batch_do_not_know_each_other(name, pictures):
 @given(st.integers(0, 2**32), st.floats(0.0, 1.0), st.sampled_from(sorted(KINDS)))
 @settings(max_examples=25, deadline=None)
 def test_values_stay_in_their_ranges(seed, strength, kind):
-    drawn = Appearance(kind, strength=strength, p=1.0)
+    drawn = Appearance(kind, strength=strength, p=1.0, image_p=1.0)
     params = drawn.draw_params(3, torch.Generator().manual_seed(seed))
     assert set(params.values) == set(KINDS[kind])
     for name, rows in params.values.items():
@@ -128,7 +131,7 @@ def test_values_stay_in_their_ranges(seed, strength, kind):
 @pytest.mark.parametrize("kind", GREY_KINDS)
 def test_grey_stays_grey_where_there_is_no_colour(kind, pictures):
     grey = pictures.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
-    changed = Appearance(kind, p=1.0, seed=0)(grey)
+    changed = Appearance(kind, p=1.0, seed=0, image_p=1.0)(grey)
     assert (changed - changed[:, :1]).abs().max() < 1e-5
 
 
@@ -192,7 +195,7 @@ def test_noise_has_the_deviation_it_says_and_grey_gets_grey_noise():
 
 @pytest.mark.parametrize("layout", ["uint8", "array", "pil", "grey", "rgba"])
 def test_what_comes_in_comes_out(layout):
-    transform = Appearance(p=1.0, seed=0)
+    transform = Appearance(p=1.0, seed=0, image_p=1.0)
     tensor = torch.randint(40, 200, (3, 40, 50), dtype=torch.uint8)
     image = {
         "uint8": tensor,
@@ -248,12 +251,12 @@ def test_effects_that_no_map_can_repeat_are_marked():
 
 def test_the_content_is_left_alone(pictures):
     before = pictures.clone()
-    change_appearance(pictures, Appearance(p=1.0, seed=0).draw_params(len(pictures)))
+    change_appearance(pictures, Appearance(p=1.0, seed=0, image_p=1.0).draw_params(len(pictures)))
     assert torch.equal(pictures, before)
 
 
 def test_a_call_with_params_draws_nothing(pictures):
-    params = Appearance(tuple(KINDS), p=1.0, seed=0).draw_params(len(pictures))
+    params = Appearance(tuple(KINDS), p=1.0, seed=0, image_p=1.0).draw_params(len(pictures))
     state = torch.random.get_rng_state()
     change_appearance(pictures, params)
     assert torch.equal(torch.random.get_rng_state(), state)

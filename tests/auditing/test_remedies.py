@@ -61,7 +61,8 @@ def test_the_gain_is_that_of_the_two_audits(lights):
     found = styleaug.audit(brighter, [lights], "photograph", retrain=retrain, seed=3, **FAST)
     other = styleaug.audit(nothing_of_light, [lights], "photograph", seed=3, **FAST)
     assert isinstance(given[0], Appearance)
-    assert (len(given), given[0].kinds, given[0].strength) == (1, ("photograph",), (0.0, 1.0))
+    assert (len(given), given[0].kinds, given[0].strength) == (1, ("photograph",), (1.0, 1.0))
+    assert given[0].image_p == 0.5
     scores = {row["kind"]: row["score"] for row in found.kinds}
     others = {row["kind"]: row["score"] for row in other.kinds}
     for row in found.retrained[1:]:

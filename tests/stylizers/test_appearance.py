@@ -283,7 +283,7 @@ def test_glass_stays_glass(trained, samples):
 
 
 def test_other_places_of_blocks_change_the_code_less_than_another_appearance(trained, samples):
-    vary = Appearance("photograph", strength=1.0, p=0.5, seed=0)
+    vary = Appearance("photograph", strength=1.0, p=0.5, seed=0, image_p=1.0)
     inside, across = [], []
     for image in samples.values():
         code = trained.describe(image)
@@ -304,7 +304,7 @@ def test_other_places_of_blocks_change_the_code_little(trained, samples, kind, m
 
 def test_another_appearance_changes_the_code_much(trained, samples):
     """24 appearances of each picture: 2.9 at least, and 6.4 on average of the least moved one."""
-    vary = Appearance("stained", strength=1.0, p=0.5, seed=0)
+    vary = Appearance("stained", strength=1.0, p=0.5, seed=0, image_p=1.0)
     for image in samples.values():
         moved = trained.describe(torch.cat([vary(image) for _ in range(24)]))
         moved = (moved - trained.describe(image)).norm(dim=1)
@@ -358,7 +358,7 @@ def test_it_is_nearer_to_a_known_answer_than_doing_nothing_and_than_colour_stati
     trained, samples
 ):
     """The left half in another appearance, told by the right half with glass in it."""
-    vary = Appearance("stained", strength=0.7, p=0.7, seed=5)
+    vary = Appearance("stained", strength=0.7, p=0.7, seed=5, image_p=1.0)
     colors = create_stylizer("mkl")
     errors = {"nothing": 0.0, "appearance": 0.0, "mkl": 0.0}
     for image in samples.values():
@@ -396,7 +396,7 @@ def test_half_empty_tiles_seldom_get_further_from_the_answer_than_doing_nothing(
     stained = [image for name, image in samples.items() if name.startswith("nuclei")]
     gains = []
     for seed in range(24):
-        vary = Appearance("stained", strength=1.0, p=0.5, seed=seed)
+        vary = Appearance("stained", strength=1.0, p=0.5, seed=seed, image_p=1.0)
         gains += [_half_empty_gain(trained, image, vary) for image in stained]
     gains = torch.tensor(gains)
     assert gains.min() > -3.5

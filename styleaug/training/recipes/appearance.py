@@ -116,8 +116,8 @@ class AppearanceRecipe(Recipe):
         self.network = AppearanceNetwork()
         strength = (0.0, self.options.strength)
         self._appearances = {
-            False: Appearance(_COLOR, strength=strength),
-            True: Appearance(_GREY, strength=strength),
+            False: Appearance(_COLOR, strength=strength, image_p=1.0),
+            True: Appearance(_GREY, strength=strength, image_p=1.0),
         }
         # a list hides the frozen backbone from the parameters and checkpoints of the run
         self._features: list[FeatureExtractor] = []
