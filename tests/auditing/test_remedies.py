@@ -15,7 +15,7 @@ from styleaug.auditing.evidence import AUDITED, CLASSES, MASKS, series_text
 from styleaug.styles.medoids import color_statistics
 
 FAST = {"laboratories": 2, "search": 2, "trial": (), "describe": color_statistics}
-CHANGES = "changes of appearance"
+CHANGES = "changes of appearance of every second image"
 
 
 def brighter(images):
