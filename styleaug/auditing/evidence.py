@@ -38,7 +38,8 @@ class Series:
         """The series in a sentence."""
         return (
             f"{self.networks} scored {self.plain:.2f} without and {self.score:.2f} with changes of "
-            f"every second image (a gain of {self.gain:.2f}, {self.low:.2f} to {self.high:.2f}, {self.runs} runs; "
+            f"every second image (a gain of {self.gain:.2f}, {self.low:.2f} to {self.high:.2f}, "
+            f"{self.runs} runs; "
             f"{self.home[0]:.2f} and {self.home[1]:.2f} in the laboratories of the training; "
             f"strong colour jitter gained {self.jitter:.2f})"
         )
