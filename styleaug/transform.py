@@ -314,12 +314,10 @@ class StyleTransfer(DrawnTransform[StyleParams]):
         return f"{self._lazy.label!r}, styles={self.source!r}, alpha={self.alpha}, {gate}"
 
     def _applied(self, gate: np.ndarray) -> np.ndarray:
-        applied: np.ndarray = gate < self.p
         if self.portion is None:
-            return applied
-        count = max(1, int(self.portion * len(gate)))
-        applied[:] = False
-        applied[gate.argsort(kind="stable")[:count]] = True
+            applied: np.ndarray = gate < self.p
+        else:
+            applied = gate.argsort(kind="stable").argsort() < max(1, int(self.portion * len(gate)))
         return applied
 
     def _images(self, image: AnyImage | Images) -> Images:

@@ -73,14 +73,14 @@ class Appearance(ImageOnlyTransform):  # type: ignore[misc]
         kind: str | Sequence[str]
         strength: float | tuple[float, float]
         effect_p: float
-        effects: Sequence[str] | None
+        effects: str | Sequence[str] | None
 
     def __init__(
         self,
         kind: str | Sequence[str] = "stained",
         strength: float | tuple[float, float] = 1.0,
         effect_p: float = 0.5,
-        effects: Sequence[str] | None = None,
+        effects: str | Sequence[str] | None = None,
         p: float = 0.5,
     ) -> None:
         super().__init__(p=p)

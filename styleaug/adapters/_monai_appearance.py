@@ -56,7 +56,7 @@ class RandAppearance(RandDrawn):
         prob: float = 0.5,
         strength: float | tuple[float, float] = 1.0,
         effect_p: float = 0.5,
-        effects: Sequence[str] | None = None,
+        effects: str | Sequence[str] | None = None,
         **how: Unpack[Reading],
     ) -> None:
         self.core = Appearance(kind, strength=strength, p=effect_p, image_p=1.0, effects=effects)
@@ -108,7 +108,7 @@ class RandAppearanced(RandomizableTransform, MapTransform, InvertibleTransform):
         prob: float = 0.5,
         strength: float | tuple[float, float] = 1.0,
         effect_p: float = 0.5,
-        effects: Sequence[str] | None = None,
+        effects: str | Sequence[str] | None = None,
         allow_missing_keys: bool = False,
         **how: Unpack[Reading],
     ) -> None:

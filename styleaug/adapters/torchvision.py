@@ -246,7 +246,7 @@ class Appearance(v2.Transform):  # type: ignore[misc]
         strength: float | tuple[float, float] = 1.0,
         p: float = 0.5,
         image_p: float = 0.5,
-        effects: Sequence[str] | None = None,
+        effects: str | Sequence[str] | None = None,
         seed: int | None = None,
     ) -> None:
         super().__init__()

@@ -37,7 +37,7 @@ class Appearance(DrawnTransform[AppearanceParams]):
         p: Probability of each effect.
         image_p: Probability that an image is changed at all. Networks that also saw images as they
             are lost least in the laboratories of their training.
-        effects: Names of `EFFECTS` that may be drawn, of those of the kinds; None: all of them.
+        effects: Name of `EFFECTS` that may be drawn, or several, of those of the kinds; None: all.
         seed: Draw from a random stream of its own instead of PyTorch's generator. Every rank and
             loader worker gets a different stream.
 
@@ -68,7 +68,7 @@ class Appearance(DrawnTransform[AppearanceParams]):
         strength: float | tuple[float, float] = 1.0,
         p: float = 0.5,
         image_p: float = 0.5,
-        effects: Sequence[str] | None = None,
+        effects: str | Sequence[str] | None = None,
         seed: int | None = None,
     ) -> None:
         super().__init__(seed)
@@ -129,9 +129,7 @@ class Appearance(DrawnTransform[AppearanceParams]):
         """Return the settings for ``repr``."""
         kinds = ", ".join(map(repr, self.kinds))
         text = f"{kinds}, strength={self.strength}, p={self.p}, image_p={self.image_p}"
-        names = [effect.name for effect in self.effects]
-        whole = set(names) == _names_of(self.kinds)
-        return text if whole else f"{text}, effects={names}"
+        return f"{text}, effects={[effect.name for effect in self.effects]}"
 
 
 @torch.no_grad()
@@ -170,13 +168,9 @@ def _draw(
     return tuple(map(tuple, torch.stack(columns, dim=1).tolist()))
 
 
-def _names_of(kinds: Sequence[str]) -> set[str]:
-    return {name for kind in kinds for name in KINDS[kind]}
-
-
-def _check_effects(effects: Sequence[str] | None, kinds: Sequence[str]) -> set[str]:
+def _check_effects(effects: str | Sequence[str] | None, kinds: Sequence[str]) -> set[str]:
     """Return the names of the effects to draw, or raise where the kinds have no such effect."""
-    there = _names_of(kinds)
+    there = {name for kind in kinds for name in KINDS[kind]}
     if effects is None:
         return there
     names = [effects] if isinstance(effects, str) else list(effects)

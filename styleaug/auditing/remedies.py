@@ -35,7 +35,7 @@ def _training(found: Audit) -> list[str]:
         return []
     more = f" and {len(harmful) - 4} others" if len(harmful) > 4 else ""
     among = f" ({', '.join(harmful[:4])}{more})" if harmful else ""
-    code = f"Appearance({found.settings['kind']!r}, strength=1.0, p=0.5, image_p=0.5)"
+    code = f"Appearance({found.settings['kind']!r})"
     masks = "Dice" in found.score
     parts = [
         "<h3>Train with these changes</h3>",

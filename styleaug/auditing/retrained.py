@@ -22,7 +22,7 @@ Retrain = Callable[[Appearance], Callable[[Tensor], Any]]
 
 def advised(kind: str, seed: int) -> Appearance:
     """Return the augmentation that the page advises for training."""
-    return Appearance(kind, strength=1.0, p=0.5, image_p=0.5, seed=seed)
+    return Appearance(kind, seed=seed)
 
 
 def shown_again(changes: Sequence[Change]) -> list[Change]:

@@ -314,8 +314,7 @@ class StyleBank:
 
     def draw(self, uniforms: np.ndarray, applied: np.ndarray) -> list[int]:
         """Return a style id for every image; all styles are equally likely."""
-        count = len(self)
-        return [int(place * count) for place in uniforms.tolist()]
+        return [int(place * len(self)) for place in uniforms.tolist()]
 
     def codes(self, ids: Sequence[int], batch: Tensor, stylizer: Stylizer) -> StyleCode:
         """Return the codes of some style ids on the device of the batch."""

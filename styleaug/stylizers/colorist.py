@@ -43,8 +43,8 @@ class Colorist(ChannelwiseStylizer):
         total, squares = sums(pixels)
         mean, square = total / (255.0 * size), squares / (255.0**2 * size)
         std = np.sqrt((square - mean**2).clip(1e-12))  # as channel_moments does
-        mean, std = np.stack([mean, std]).astype(np.float32)[..., None, None]
-        return {"mean": mean, "std": std}
+        both = {"mean": mean, "std": std}
+        return {name: kept.astype(np.float32)[..., None, None] for name, kept in both.items()}
 
     def _mapped(self, values: Tensor, own: Maps, maps: Maps, alpha: Tensor) -> Tensor:
         strength, least = alpha.view(-1, 1, 1, 1), own["std"].clamp_min(MIN_STD)

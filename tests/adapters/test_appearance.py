@@ -199,7 +199,7 @@ def test_wrong_arguments_are_refused_at_once(make):
 
 
 def test_every_host_draws_the_named_effects_alone(image, array):
-    some = {"strength": 1.0, "effects": ["saturation"]}
+    some = {"strength": 1.0, "effects": "saturation"}
     grey = array.mean(axis=2, keepdims=True).repeat(3, axis=2).astype(array.dtype)
     flat = torch.from_numpy(grey).permute(2, 0, 1)
     for painted in (
