@@ -7,6 +7,7 @@ import torch
 
 from benchmarks.tables import RESULTS, preset_groups
 from styleaug import StyleTransfer
+from styleaug.appearance import KINDS, Appearance
 from styleaug.presets import PRESETS, preset
 from styleaug.stylizers import STYLIZERS
 
@@ -22,6 +23,18 @@ def test_a_preset_builds_and_paints(kind):
     assert stylized.shape == images.shape
     assert not torch.equal(stylized, images)
     assert set(row.avoid) <= set(STYLIZERS) - {row.stylizer}
+
+
+@pytest.mark.parametrize("kind", [kind for kind, row in PRESETS.items() if row.changes])
+def test_the_changes_of_a_kind_build_and_change(kind):
+    images = torch.rand(4, 1, 48, 48)
+    changed = Appearance(PRESETS[kind].changes, image_p=1.0, seed=0)(images)
+    assert changed.shape == images.shape
+    assert not torch.equal(changed, images)
+
+
+def test_every_kind_of_changes_is_advised_for_a_kind_of_image():
+    assert {row.changes for row in PRESETS.values()} == {*KINDS, ""}
 
 
 def test_changes_replace_and_add():
