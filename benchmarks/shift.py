@@ -20,7 +20,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -45,7 +48,7 @@ HELD = 0.2
 VIEWS = 8
 ASKED = 64
 """Images, evenly spaced, that the advice on alignment looks at; twice as many where they end."""
-UNRECORDED = ("index", "outside", "out", "summarise", "short")
+UNRECORDED = ("index", "outside", "out", "summarise", "short", "at_once")
 SHORT: dict[str, dict[str, Any]] = {
     "classes": {
         "backbone": "efficientnet-lite0",
@@ -58,7 +61,7 @@ SHORT: dict[str, dict[str, Any]] = {
 }
 """What ``--short`` sets for each task; below, for both."""
 BOTH = {
-    "arms": ["none", "strong jitter", "changes of appearance"],
+    "arms": ["none", "strong jitter", "changes of appearance of every second image"],
     "stylizers": ["appearance"],
     "tta": ["appearance"],
 }
@@ -114,6 +117,8 @@ def _means(row: dict) -> dict:
 
 def _measure(runs: Path, options: argparse.Namespace) -> None:
     """Run what is missing, and write and print the table."""
+    if options.at_once > 1:
+        _in_processes(options.at_once)
     samples = _read(options)
     done = _load(runs)
     outside = _outside(options.outside, options.size) if options.outside else None
@@ -129,6 +134,23 @@ def _measure(runs: Path, options: argparse.Namespace) -> None:
         results = {"settings": settings, "table": rows}
         path = write_record(options.record, results, device=options.device)
         print(path, keep_runs(runs, path))
+
+
+def _in_processes(count: int) -> None:
+    """Run this command in parts, all at once, which write into one file of runs and no record.
+
+    Raises:
+        SystemExit: A part failed. The runs that ended are kept.
+    """
+    threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // count))}
+    command = [sys.executable, "-m", "benchmarks.shift", *sys.argv[1:], "--at-once", "1"]
+    parts = [
+        subprocess.Popen([*command, f"--part={i}/{count}", "--record="], env=threads | os.environ)
+        for i in range(count)
+    ]
+    failed = [part.returncode for part in parts if part.wait()]
+    if failed:
+        raise SystemExit(f"{len(failed)} of {count} parts failed; start again to do the rest.")
 
 
 def _run_fold(
@@ -277,6 +299,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--backbone", choices=list(BACKBONES), default="small")
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--at-once", type=int, default=1, help="networks trained at a time")
     parser.add_argument("--part", default="0/1")
     parser.add_argument("-o", "--out", default="shift.jsonl")
     parser.add_argument("--record", help="name of the record; without, none is written")
@@ -284,6 +307,8 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if not options.summarise and not (options.task and options.index):
         parser.error("name a task and its --index, or --summarise RUNS")
+    if options.at_once > 1 and options.part != "0/1":
+        parser.error("--at-once makes the parts itself: leave out --part")
     if options.short and options.task:
         parser.set_defaults(**BOTH, **SHORT[options.task])
         options = parser.parse_args()

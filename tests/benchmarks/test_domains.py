@@ -203,6 +203,23 @@ def test_statistics_are_mixed_after_the_stem_and_the_first_block(imagenet):
     assert any(not torch.allclose(outputs[0], other) for other in outputs[1:])
 
 
+def test_processes_at_once_share_the_runs_and_fail_together(cells, tmp_path, monkeypatch):
+    out = tmp_path / "runs.jsonl"
+    words = ["shift", "classes", "--index", str(cells), "--arms", "none", "--seeds", "1"]
+    words += ["--size", "32", "--steps", "1", "--tta", "-o", str(out), "--at-once", "2"]
+    monkeypatch.setattr(sys, "argv", words)
+    monkeypatch.setattr(shift, "train", None)  # all that is trained is trained in the processes
+    shift.main()
+    runs = [json.loads(line) for line in out.read_text().splitlines()]
+    assert sorted(run["fold"] for run in runs) == ["a", "b", "c"]
+    monkeypatch.setattr(sys, "executable", "false")
+    with pytest.raises(SystemExit, match="2 of 2 parts failed"):
+        shift.main()
+    monkeypatch.setattr(sys, "argv", [*words, "--part", "0/2"])
+    with pytest.raises(SystemExit, match="2"):
+        shift.main()
+
+
 def test_the_command_fine_tunes_at_its_rate(cells, tmp_path, monkeypatch):
     seen = []
 
