@@ -206,7 +206,7 @@ def _chosen(monkeypatch, *words):
 
 def test_what_is_given_beside_short_counts_more(monkeypatch):
     found = _chosen(monkeypatch, "classes", "--index", "x.csv", "--short", "--seeds", "7")
-    assert found["arms"] == ["none", "strong jitter", "changes of appearance"]
+    assert found["arms"] == ["none", "strong jitter", "changes of appearance of every second image"]
     assert (found["steps"], found["size"], found["seeds"]) == (120, 128, 7)
     assert _chosen(monkeypatch, "masks", "--index", "x.csv", "--short")["backbone"] == "small"
 
