@@ -753,6 +753,17 @@ def _cells(results: Record) -> str:
     return _table(("", *head, "missing because"), rows)
 
 
+def _launches(results: Record) -> str:
+    """Return what `benchmarks.gpu` counts of a call."""
+    text = (
+        "Operations and read-backs of one call on four images, of the stylizer and of "
+        "`StyleTransfer` around it, whose check of float images reads back once. They hardly "
+        "depend on the device; on a CPU `histogram` counts levels in another way, and reads back "
+        "for it.\n\n"
+    )
+    return text + _cells(results)
+
+
 SECTIONS: dict[str, tuple[str, Callable[[Record], str]]] = {
     "shift-arms": ("White cells: four classes, three laboratories", _shift),
     "shift-select": ("White cells: nearest or random styles at test time", _shift),
@@ -790,7 +801,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Record], str]]] = {
     "deep": ("Speed of the attention systems", _deep),
     "stylizing-vit": ("Speed of Stylizing ViT", _stylizing_vit),
     "gpu-copies": ("In units of one copy of the batch", _cells),
-    "gpu-launches": ("What a call asks of the device", _cells),
+    "gpu-launches": ("What a call asks of the device", _launches),
     "gpu-step": ("Beside a training step", _cells),
     "gpu-tta": ("Test-time augmentation beside plain forwards", _cells),
     "gpu-peers": ("Beside other packages", _cells),
