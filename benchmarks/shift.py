@@ -6,9 +6,11 @@ the same steps, batches and seeds, and every network is tested as it is, under `
 it where `advise` says so of some images without labels.
 ``--backbone efficientnet-lite0 --size 128 --rate 5e-4`` fine-tunes a network with ImageNet weights
 (classes alone); without, small ones are trained from scratch. Runs are kept in a file beside the
-record and are not repeated; ``--arms`` and ``--seeds`` choose some, and ``--part 0/2`` runs every
-second one, for several processes at once. ``--short`` takes three arms and what else fits into
-about an hour of two cores; what is given beside it counts more.
+record and are not repeated; ``--arms`` and ``--seeds`` choose some. ``--at-once 8`` trains eight
+networks at a time, each in a process of its own: as many as there are cores, or as the memory of a
+GPU holds; ``--part 0/2`` is every second pair of fold and seed, for several machines. ``--short``
+takes three arms and what else fits into about an hour of two cores; what is given beside it counts
+more.
 
 ``python -m benchmarks.shift --summarise RUNS.jsonl`` trains nothing: it prints the table of runs
 that exist, and with ``--record`` computes the table of that record again, which keeps the machine,
@@ -117,9 +119,9 @@ def _means(row: dict) -> dict:
 
 def _measure(runs: Path, options: argparse.Namespace) -> None:
     """Run what is missing, and write and print the table."""
+    samples = _read(options)
     if options.at_once > 1:
         _in_processes(options.at_once)
-    samples = _read(options)
     done = _load(runs)
     outside = _outside(options.outside, options.size) if options.outside else None
     jobs = [(fold, seed) for seed in range(options.seeds) for fold in _folds(samples, options)]

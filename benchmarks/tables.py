@@ -757,9 +757,9 @@ def _launches(results: Record) -> str:
     """Return what `benchmarks.gpu` counts of a call."""
     text = (
         "Operations and read-backs of one call on four images, of the stylizer and of "
-        "`StyleTransfer` around it, whose check of float images reads back once. They hardly "
-        "depend on the device; on a CPU `histogram` counts levels in another way, and reads back "
-        "for it.\n\n"
+        "`StyleTransfer` around it, whose check of float images reads back once. On a CPU some "
+        "take another way than on a GPU, which is what is counted there: `appearance` paints in "
+        "strips, and `histogram` reads back to count levels.\n\n"
     )
     return text + _cells(results)
 
