@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from secrets import token_hex
+from typing import BinaryIO
 
 try:
     import fcntl
@@ -31,16 +32,35 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path.parent.resolve())
-    temporary = path.with_name(f".{path.stem[:50]}.{token_hex(8)}.part")
+    temporary, file = _begin(path)
     try:
-        with temporary.open("xb") as file:
-            with suppress(OSError):  # some network drives have no locks
-                _lock(file.fileno())  # until it is closed, or the process is no more
+        with file:
             yield temporary
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _begin(path: Path) -> tuple[Path, BinaryIO]:
+    """Return a new file beside ``path``, locked until it is closed or the process is no more.
+
+    Between being made and being locked it looks like a leftover; if another thread or process
+    swept it away then, another one is made.
+    """
+    while True:
+        temporary = path.with_name(f".{path.stem[:50]}.{token_hex(8)}.part")
+        file = temporary.open("xb")
+        try:
+            _lock(file.fileno())
+            swept = not temporary.exists()
+        except BlockingIOError:
+            swept = True
+        except OSError:
+            swept = False  # some network drives have no locks: nobody sweeps there
+        if not swept:
+            return temporary, file
+        file.close()
 
 
 @cache

@@ -4,6 +4,7 @@ import resource
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -78,6 +79,43 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path, writer):
 def test_what_another_process_is_writing_stays(tmp_path, writer):
     write_text(tmp_path / "other.txt", "x")
     assert len(list(tmp_path.glob(".tile.*"))) == 1
+
+
+@pytest.mark.parametrize("moment", ["before it is locked", "while it is locked"])
+def test_a_new_file_that_another_thread_sweeps_away_is_made_again(tmp_path, monkeypatch, moment):
+    lock, begun = _files._lock, []
+
+    def late(file):
+        if begun:
+            return lock(file)
+        (path,) = tmp_path.glob(".*.part")
+        begun.append(path)
+        if moment == "before it is locked":
+            path.unlink()
+            return lock(file)
+        with path.open("rb") as sweeper:
+            lock(sweeper.fileno())
+            path.unlink()
+            return lock(file)
+
+    monkeypatch.setattr(_files, "_lock", late)
+    with monkeypatch.context() as patch:
+        patch.setattr(_files, "_sweep", lambda folder: None)
+        writing = replacing(tmp_path / "x.txt")
+        temporary = writing.__enter__()
+    assert temporary.exists()
+    assert temporary != begun[0]
+    assert not begun[0].exists()
+    writing.__exit__(None, None, None)
+    assert [item.name for item in tmp_path.iterdir()] == ["x.txt"]
+
+
+def test_threads_that_write_to_a_new_folder_at_once_lose_nothing(tmp_path):
+    for round_ in range(40):
+        folder = tmp_path / str(round_)
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda i, to=folder: write_text(to / f"{i}.txt", str(i)), range(8)))
+        assert {item.name for item in folder.iterdir()} == {f"{i}.txt" for i in range(8)}
 
 
 def test_long_names_can_be_written(tmp_path):
