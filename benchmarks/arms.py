@@ -101,6 +101,7 @@ def style_arms(
         for label, colours in (
             ("strong jitter", _strong_jitter),
             ("changes of appearance", _changed(seed)),
+            ("changes of appearance of every second image", _changed(seed, image_p=P)),
         ):
             arms[f"{name}, bank, {label}"] = _styled(
                 stylizer, lambda s: bank_of(training, s), seed, before=colours
