@@ -1,4 +1,4 @@
-"""Cost of the adapters over the core, and images per second in a loader with four workers.
+"""Cost of the adapters over the core, and images per second in a loader with two workers.
 
 Beside them stand ColorJitter and HistogramMatching of Albumentations, on the same 8-bit image.
 
@@ -21,7 +21,7 @@ import albumentations as A
 import numpy as np
 import torch
 from monai.transforms import RandHistogramShift
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 from torchvision import tv_tensors
 
 from benchmarks.record import add_device, time_in_turns, write_record
@@ -30,7 +30,7 @@ from styleaug.adapters import albumentations as on_albumentations
 from styleaug.adapters import monai as on_monai
 from styleaug.adapters import torchvision as on_torchvision
 
-SIDE, STYLES, IMAGES, WORKERS, ROUNDS = 224, 16, 192, 4, 5
+SIDE, STYLES, IMAGES, BATCH, WORKERS, ROUNDS = 224, 16, 640, 16, 2, 5
 
 
 def main() -> None:
@@ -47,8 +47,9 @@ def main() -> None:
         weights = options.weights if name == "micro" else None
         results[name] = over_the_core(name, weights, options.device)
         print(name, json.dumps(results[name]))
-    results["loader, 4 workers"] = in_a_loader(options.weights)
-    print(json.dumps(results["loader, 4 workers"], indent=1))
+    loader = f"loader, {WORKERS} workers"
+    results[loader] = in_a_loader(options.weights)
+    print(json.dumps(results[loader], indent=1))
     print(write_record("adapters", results, device=options.device))
 
 
@@ -112,10 +113,15 @@ def in_a_loader(weights: str | None) -> dict[str, object]:
             f"{name} in torchvision": _on_tensors(torchvision),
             f"{name} in monai": _on_tensors(on_monai.RandStyleTransfer(name, **core, prob=1.0)),
         }
-    rates: dict[str, list[float]] = {name: [] for name in steps}
+    loaders = {name: _loader(step) for name, step in steps.items()}
+    loaders |= {
+        f"{name}, a batch at a time": _loader(_as_tensor, _Batches(name, own))
+        for name, own in (("appearance", None), ("micro", weights))
+    }
+    rates: dict[str, list[float]] = {name: [] for name in loaders}
     for _ in range(ROUNDS):
-        for name, step in steps.items():
-            rates[name].append(_rate(step))
+        for name, loader in loaders.items():
+            rates[name].append(_rate(loader))
     return {
         name: {"images_per_s": round(statistics.median(values), 1), "min": round(min(values), 1)}
         for name, values in rates.items()
@@ -135,8 +141,31 @@ class _Images(Dataset):
         return self.step(self.image)
 
 
-def _rate(step: Callable[[np.ndarray], object]) -> float:
-    loader = DataLoader(_Images(step), batch_size=16, num_workers=WORKERS)
+class _Batches:
+    """Stylize in ``collate_fn``: a worker paints the images of a batch together."""
+
+    def __init__(self, name: str, weights: str | None) -> None:
+        styles = _bank(name, weights)
+        self.mix = on_torchvision.StyleMix(
+            StyleTransfer(name, weights=weights, styles=styles, p=1.0)
+        )
+
+    def __call__(self, images: list[torch.Tensor]) -> object:
+        return self.mix(default_collate(images))
+
+
+def _loader(
+    step: Callable[[np.ndarray], object], collate: Callable[..., object] | None = None
+) -> DataLoader:
+    data = _Images(step)
+    return DataLoader(data, batch_size=BATCH, num_workers=WORKERS, collate_fn=collate)
+
+
+def _as_tensor(image: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(image).permute(2, 0, 1)
+
+
+def _rate(loader: DataLoader) -> float:
     batches = iter(loader)
     next(batches)  # the workers have started
     start = time.perf_counter()
@@ -154,7 +183,7 @@ def _albumentations(
 def _on_tensors(
     transform: Callable[[torch.Tensor], torch.Tensor],
 ) -> Callable[[np.ndarray], object]:
-    return lambda image: torch.as_tensor(transform(torch.from_numpy(image).permute(2, 0, 1)))
+    return lambda image: torch.as_tensor(transform(_as_tensor(image)))
 
 
 def _bank(name: str, weights: str | None) -> StyleBank:

@@ -652,13 +652,13 @@ def _of_micro(name: str) -> str:
 
 
 def _adapters(results: Record) -> str:
-    loader = results["loader, 4 workers"]
+    loader = results["loader, 2 workers"]
     rows = [
         (name, found["images_per_s"], found["min"])
         for name, found in loader.items()
         if not name.endswith(_BLACK)
     ]
-    loaded = _table(("in a loader with four workers", "images/s", "least"), rows)
+    loaded = _table(("in a loader with two workers", "images/s", "least"), rows)
     names = [name for name, found in results.items() if "over ColorJitter" in found]
     hosts = list(results[names[0]]["over ColorJitter"])
     one = [(host, *(results[name]["over ColorJitter"][host] for name in names)) for host in hosts]
