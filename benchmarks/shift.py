@@ -3,7 +3,8 @@
 ``python -m benchmarks.shift classes --index INDEX.csv`` leaves one domain out, trains on the others
 and tests on it; ``masks`` trains on one domain and tests on each of the others. Every arm has
 the same steps, batches and seeds, and every network is tested as it is, under `StyleTTA`, and under
-it where `advise` says so of some images without labels.
+it where `advise` says so of some images without labels; ``--tta NAME:random`` takes random styles,
+``--tta NAME:place`` one map for all images of a place.
 ``--backbone efficientnet-lite0 --size 128 --rate 5e-4`` fine-tunes a network with ImageNet weights
 (classes alone); without, small ones are trained from scratch. Runs are kept in a file beside the
 record and are not repeated; ``--arms`` and ``--seeds`` choose some. ``--at-once 8`` trains eight
@@ -27,7 +28,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ from benchmarks.record import add_device, keep_runs, recompute_record, write_rec
 from benchmarks.shift_summary import PLAIN, as_advised, main_score, summary
 from styleaug import StyleBank, Stylizer, create_stylizer
 from styleaug.images import find_images
+from styleaug.stylizers.content_code import check_takes_content_code
 from styleaug.tta import StyleTTA, advise
 
 HELD = 0.2
@@ -199,13 +201,18 @@ def _judged(
     net: Model, fold: Fold, options: argparse.Namespace, banks: Banks, seed: int
 ) -> dict[str, dict]:
     """Return the scores of a network: as it is, under each style TTA, and where that is advised."""
-    found = {PLAIN: _scores(net, fold, options)}
+    found = {PLAIN: _scores(lambda part: net, fold, options)}
     for name in options.tta:
         stylizer, _, select = name.partition(":")
         select = select or "nearest"
         painter, bank = banks[stylizer]
+        if select == "place":
+            found[f"{stylizer}, {select}"] = _scores(
+                _by_place(net, painter, fold.training), fold, options
+            )
+            continue
         tta = StyleTTA(net, painter, bank, VIEWS, select=select, seed=seed)
-        aligned = found[f"{stylizer}, {select}"] = _scores(tta, fold, options)
+        aligned = found[f"{stylizer}, {select}"] = _scores(lambda part, tta=tta: tta, fold, options)
         if select == "nearest":
             said = {
                 "held": _advice(tta, fold.held, options),
@@ -215,11 +222,35 @@ def _judged(
     return found
 
 
-def _scores(model: Model, fold: Fold, options: argparse.Namespace) -> dict[str, Any]:
+def _scores(
+    model: Callable[[Samples], Model], fold: Fold, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Return the scores of the model of every place."""
     return {
-        "held": judge(model, fold.held, options.device),
-        "unseen": {d: judge(model, part, options.device) for d, part in fold.unseen.items()},
+        "held": judge(model(fold.held), fold.held, options.device),
+        "unseen": {d: judge(model(part), part, options.device) for d, part in fold.unseen.items()},
     }
+
+
+def _by_place(net: Model, painter: Stylizer, home: Samples) -> Callable[[Samples], Model]:
+    """Return what makes a model for a place: one map takes all of its images to those of home.
+
+    The map is that from the mean code of the place to the mean code of the training images; the
+    prediction is the mean of that of the image and that of the mapped one.
+    """
+    painter = check_takes_content_code(painter)
+    style = painter.encode_content(home.images, together=True)
+
+    def model_of(place: Samples) -> Model:
+        own = painter.encode_content(place.images, together=True)
+
+        def model(images: torch.Tensor) -> torch.Tensor:
+            mapped = painter.stylize(images.cpu(), style, content_code=own).to(images.device)
+            return (net(images).softmax(1) + net(mapped).softmax(1)) / 2.0
+
+        return model
+
+    return model_of
 
 
 def _advice(tta: StyleTTA, samples: Samples, options: argparse.Namespace) -> dict[str, Any]:
