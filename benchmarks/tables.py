@@ -772,6 +772,8 @@ SECTIONS: dict[str, tuple[str, Callable[[Record], str]]] = {
     "shift-advice": ("White cells: alignment where it is advised", _shift),
     "shift-advice-imagenet": ("The same, fine-tuned from ImageNet", _shift),
     "shift-advice-cells": ("White cells: segmentation, alignment where it is advised", _shift),
+    "shift-place": ("White cells: one map for all images of a place", _shift),
+    "shift-place-cells": ("White cells: segmentation, one map for all images of a place", _shift),
     "shift-imagenet-long": ("White cells: the same network, trained longer", _shift),
     "shift-classes": ("White cells: other stylizers and strengths, earlier weights", _shift),
     "shift-nuclei": ("Nuclei: segmentation across stains", _shift),
