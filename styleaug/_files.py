@@ -36,7 +36,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         with file:
             yield temporary
-        temporary.replace(path)
+            if fcntl is None:
+                file.close()  # Windows does not replace open files
+            temporary.replace(path)  # while it is locked, or another thread may sweep it away
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
