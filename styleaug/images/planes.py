@@ -55,9 +55,8 @@ def joined(images: Tensor, like: Tensor) -> Tensor:
     if like.is_contiguous() or like.stride() == images.stride():
         return images
     bytes_here = like.dtype == torch.uint8 and like.device.type == "cpu" and images.is_contiguous()
-    if torch.compiler.is_compiling() or not (bytes_here and _is_interleaved(like)):
-        return torch.empty_like(like).copy_(images)
-    cv2 = opencv()
+    eager = not torch.compiler.is_compiling()
+    cv2 = opencv() if eager and bytes_here and _is_interleaved(like) else None
     if cv2 is None:
         return torch.empty_like(like).copy_(images)
     batch, channels, height, width = like.shape

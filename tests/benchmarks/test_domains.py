@@ -4,6 +4,7 @@ import csv
 import json
 import sys
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from benchmarks.domains import read_classes, read_masks
 from benchmarks.learners import MixStyle, classifier, judge, segmenter, train
 from benchmarks.randaugment import OPERATIONS, rand_augment
 from benchmarks.tables import PAGE, page
+from styleaug import create_stylizer
 
 
 def _picture(path, value, size=(40, 36)):
@@ -89,6 +91,24 @@ def test_perfect_and_wrong_networks_are_judged_so(cells, nuclei):
     half = judge(lambda x: torch.eye(2)[torch.ones_like(masks.targets)].movedim(-1, 1), masks)
     assert half["dice"] == pytest.approx(2 / 3)
     assert half["miou"] == pytest.approx(0.25)
+
+
+def test_one_map_takes_a_place_home_and_leaves_home_as_it_is(cells):
+    home = read_classes(cells, 32)
+    away = replace(home, images=(0.6 * home.images).clamp(0, 1))
+    seen = []
+
+    def net(images):
+        seen.append(images)
+        return images.mean((2, 3))
+
+    model_of = shift._by_place(net, create_stylizer("colorist"), home)
+    at_home = model_of(home)(home.images)
+    assert torch.allclose(at_home, home.images.mean((2, 3)).softmax(1), atol=1e-4)
+    model_of(away)(away.images[:3])
+    assert torch.allclose(seen[-1], home.images[:3], atol=0.01)
+    with pytest.raises(ValueError, match="does not"):
+        shift._by_place(net, create_stylizer("fda"), home)
 
 
 def test_mixstyle_keeps_maps_in_eval_and_swaps_statistics_in_training():
